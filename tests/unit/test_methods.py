@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from lightly.utils.lars import LARS
 
 from arb_suite import methods, pretrain
 from arb_suite.encoders import conv_encoder
 from arb_suite.images import ImageSet
 from arb_suite.jobs import UserError
-from arb_suite.method import Sizes, build_method, new_method
+from arb_suite.method import BaseMethod, Sizes, build_method, new_method
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
 
@@ -20,11 +21,20 @@ UNTRAINED = ["random_encoder"]
 TRAINED = [name for name in NAMES if name not in UNTRAINED]
 
 
-def options_of(name):
-    """The options that the configuration gives a method."""
+def run_of(name):
+    """The first run of a method in the configuration."""
     runs = [run for run in DIGITS["runs"].values() if run["method"] == name]
     assert runs, f"no run of the configuration uses the method {name}"
-    return runs[0].get("options", {})
+    return runs[0]
+
+
+# What the configuration says for 128 images and 32 dimensions or more, in proportion to the small runs here
+SMALL = {"w_mse": {"whitening_size": 8}, "moco_v2": {"queue_size": 40}, "ressl": {"queue_size": 40}, "swav": {"queue_size": 24}}
+
+
+def options_of(name):
+    """The options that the configuration gives a method, with sizes that fit the small runs."""
+    return run_of(name).get("options", {}) | SMALL.get(name, {})
 
 
 def settings(method, options=None, **training):
@@ -32,12 +42,13 @@ def settings(method, options=None, **training):
     return {
         "encoder": {"widths": [4, 8], "strides": [2, 2]},
         "projector_hidden": 16,
-        "proj_dim": 16,
-        "views": DIGITS["views"],
+        "proj_dim": 4 if method == "w_mse" else 16,
+        "views": [DIGITS["views"][view] for view in run_of(method).get("views", DIGITS["default_views"])],
         "method": method,
         "options": options_of(method) if options is None else options,
         "loss_divisor": 1,
         **DIGITS["training"],
+        **run_of(method).get("training", {}),
         "batch_size": 16,
         "epochs": 3,
         **training,
@@ -82,16 +93,18 @@ class Recorder(Progress):
 # --- the methods ------------------------------------------------------------------------------------------------------
 
 
-def batch(n=16):
+def batch(name, n=16):
+    """Views as the method is configured, labels and a generator."""
     stream = torch.Generator().manual_seed(1)
-    views = [torch.rand(n, 1, 12, 12, generator=stream) for _ in range(2)]
+    sides = [round(12 * view["scale"]) for view in settings(name)["views"]]
+    views = [torch.rand(n, 1, side, side, generator=stream) for side in sides]
     return views, torch.arange(n) % 4, torch.Generator().manual_seed(2)
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_method_has_a_finite_loss_and_trains_its_encoder(name):
     method = new_method(settings(name), 1, 4, seed=0).train()
-    loss = method.loss(*batch())
+    loss = method.loss(*batch(name))
     assert loss.shape == ()
     assert loss.isfinite()
     loss.backward()
@@ -112,15 +125,16 @@ def test_what_is_not_trained_is_an_encoder_alone(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_maps_images_to_features_of_the_encoders_width(name):
     method = new_method(settings(name), 1, 4, seed=0).eval()
-    features = method.encoder(batch()[0][0])
+    features = method.encoder(batch(name)[0][0])
     assert features.shape == (16, 8)
-    if method.projector is not None:
-        assert method.projector(features).shape == (16, 16)
+    if method.embedder is not None:
+        assert method.embedder(features).shape == (16, settings(name)["proj_dim"])
+        assert torch.equal(method.embed(batch(name)[0][0]), method.embedder(features))
 
 
 def test_arb_takes_the_options_of_its_loss():
     options = ({"groups": 1}, {"groups": 4}, {"groups": 4, "shuffle": True}, {"groups": 1, "level": "instance"})
-    assert len({new_method(settings("arb", o), 1, 4, seed=0).train().loss(*batch()).item() for o in options}) == 4
+    assert len({new_method(settings("arb", o), 1, 4, seed=0).train().loss(*batch("arb")).item() for o in options}) == 4
 
 
 def test_unknown_methods_and_options_are_refused():
@@ -171,7 +185,7 @@ SHUFFLED = ("arb", {"groups": 4, "shuffle": True, "ridge": 1e-4})
 SIMCLR = ("simclr", {"temperature": 0.5})
 
 
-@pytest.mark.parametrize(("name", "options"), [SHUFFLED, SIMCLR], ids=["arb", "simclr"])
+@pytest.mark.parametrize(("name", "options"), [SHUFFLED, *((name, None) for name in TRAINED)])
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_resumed_training_ends_as_if_it_had_not_been_interrupted(images, tmp_path, monkeypatch, name, options, stop_after):
     run = settings(name, options)
@@ -247,19 +261,81 @@ def test_labels_reach_only_the_methods_that_use_them(images, tmp_path):
 
 
 def test_all_methods_see_the_same_views(images, tmp_path, monkeypatch):
-    seen = []
+    seen = {}
 
     def watched(*arguments):
-        seen[-1].append(random_view(*arguments))
-        return seen[-1][-1]
+        seen[name].append(random_view(*arguments))
+        return seen[name][-1]
 
     random_view = pretrain.random_view
     monkeypatch.setattr(pretrain, "random_view", watched)
-    for name, options in (SHUFFLED, SIMCLR, ("supervised", {})):
-        seen.append([])
-        train(images, settings(name, options), 0, tmp_path / f"{name}.state", Recorder())
-    assert [len(views) for views in seen] == [24, 24, 24]
-    assert all(torch.equal(first, second) and torch.equal(first, third) for first, second, third in zip(*seen, strict=True))
+    for name in TRAINED:
+        seen[name] = []
+        train(images, settings(name), 0, tmp_path / f"{name}.state", Recorder())
+    n_views = {name: len(settings(name)["views"]) for name in TRAINED}
+    steps = {name: [views[i : i + n_views[name]] for i in range(0, len(views), n_views[name])] for name, views in seen.items()}
+    standard = DIGITS["views"]["standard"]
+    for name in TRAINED:
+        assert len(steps[name]) == 12
+        for i, view in enumerate(settings(name)["views"]):
+            if view == standard:  # more views, or other ones beside it, do not change it
+                assert all(torch.equal(mine[i], other[i]) for mine, other in zip(steps[name], steps["arb"], strict=True))
+    assert {name: n for name, n in n_views.items() if n > 2} == {"dino": 4, "swav": 4}
+    assert settings("ressl")["views"] == [DIGITS["views"]["weak"], standard]
+
+
+class Schedule(BaseMethod):
+    """Notes what it is told of the steps."""
+
+    def __init__(self, encoder):
+        super().__init__(encoder)
+        self.steps = []
+
+    def begin_step(self, step, steps):
+        assert torch.is_grad_enabled()
+        self.steps.append((step, steps))
+
+    def loss(self, views, labels, generator):
+        assert len(self.steps) == len(set(self.steps))
+        return self.encoder(views[0]).sum()
+
+
+def test_a_method_is_told_every_step_also_when_resumed(images, tmp_path, monkeypatch):
+    made = []
+
+    def new_method(*_):
+        made.append(Schedule(conv_encoder(1, [4], [2])))
+        return made[-1]
+
+    monkeypatch.setattr(pretrain, "new_method", new_method)
+    monkeypatch.setattr(pretrain, "SAVE_SECONDS", -1)
+    run = settings("supervised", learning_rate=1e-3)
+    with pytest.raises(InterruptedByTestError):
+        train(images, run, 0, tmp_path / "seed0.state", Recorder(stop_after=2))
+    train(images, run, 0, tmp_path / "seed0.state", Recorder())
+    assert made[0].steps == [(step, 12) for step in range(8)]
+    assert made[1].steps == [(step, 12) for step in range(8, 12)]
+
+
+@pytest.mark.parametrize(("optimizer", "kind"), [("lars", LARS), ("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
+def test_the_optimizer_is_the_configured_one(optimizer, kind):
+    method = new_method(settings("byol"), 1, 4, seed=0)
+    run = settings("byol", optimizer=optimizer, learning_rate=0.5, bias_learning_rate=0.25, weight_decay=0.125)
+    made, _ = pretrain._optimizer(method, run, 4)
+    weights, biases = made.param_groups
+    assert type(made) is kind
+    assert (weights["initial_lr"], biases["initial_lr"]) == (0.5, 0.25)
+    assert (weights["weight_decay"], biases["weight_decay"]) == (0.125, 0.0)
+    # the teacher is not trained
+    trained = [*method.encoder.parameters(), *method.projector.parameters(), *method.predictor.parameters()]
+    assert {id(p) for p in [*weights["params"], *biases["params"]]} == {id(p) for p in trained}
+    assert all(p.ndim > 1 for p in weights["params"])
+    assert all(p.ndim == 1 for p in biases["params"])
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(UserError, match="unknown optimizer 'sgdm'; known are lars, sgd, adam"):
+        pretrain._optimizer(new_method(settings("simclr"), 1, 4, seed=0), settings("simclr", optimizer="sgdm"), 4)
 
 
 def test_the_loss_is_divided_as_configured(images, tmp_path):

@@ -91,9 +91,27 @@ BAD = [
     ("digits.evaluation.knn.k", 7, ["knn.k", "5 was expected"]),
     ("digits.training.weight_decay", 0, ["weight_decay", "0", "minimum of 0"]),
     ("digits.training.learning_rate", float("nan"), ["learning_rate", "nan"]),
-    ("digits.views.rotation_degrees", float("inf"), ["rotation_degrees", "inf"]),
-    ("digits.views.crop_area", [1.0, 0.35], ["crop_area", "[1.0, 0.35]", "[low, high]"]),
-    ("digits.views.crop_area", [-1, 0.3], ["crop_area", "-1", "minimum"]),
+    ("digits.views.standard.rotation_degrees", float("inf"), ["rotation_degrees", "inf"]),
+    ("digits.views.standard.crop_area", [1.0, 0.35], ["crop_area", "[1.0, 0.35]", "[low, high]"]),
+    ("digits.views.standard.crop_area", [-1, 0.3], ["crop_area", "-1", "minimum"]),
+    ("digits.runs.byol.views", ["standard", "strong"], ["byol", "'strong'", "standard", "weak", "small"]),
+    ("digits.runs.byol.views", ["standard", "standard", "small"], ["byol.views", "too long"]),
+    ("digits.runs.dino.views", ["standard"], ["dino.views", "too short"]),
+    ("digits.default_views", ["standard", "standard", "small"], ["default_views", "too long"]),
+    ("digits.views.standard.scale", 0.1, ["standard.scale", "0.1", "minimum of 0.25"]),
+    ("digits.views.small", {"scale": 0.5}, ["views.small", "crop_area", "required"]),
+    ("digits.runs.dino.options.frozen", 2, ["dino.options.frozen", "2", "maximum of 1"]),
+    ("digits.runs.dino.options.student_temperature", 0, ["student_temperature", "0", "minimum"]),
+    ("digits.runs.moco_v2.options.queue_size", 0, ["moco_v2", "queue_size", "0", "minimum of 1"]),
+    ("digits.runs.byol.options.momentum", [0.99], ["byol", "momentum", "0.99", "too short"]),
+    ("digits.runs.byol.options.momentum", [0.99, 1.1], ["byol", "momentum", "1.1", "maximum of 1"]),
+    ("digits.runs.swav.options", {"prototypes": 156}, ["swav.options", "temperature", "required"]),
+    ("digits.runs.w_mse.options.whitening_size", 48, ["w_mse", "whitening_size 48", "batch_size 128"]),
+    ("digits.runs.w_mse.options.whitening_size", 32, ["w_mse", "whitening_size 32", "at least 64"]),
+    ("digits.runs.w_mse.proj_dim", 256, ["w_mse", "whitening_size 64", "at least 512"]),
+    ("batch_size", 32, ["w_mse", "whitening_size 64", "batch_size 32"]),
+    ("digits.runs.ressl", {"method": "ressl", "label": "R", "variant": "asymmetric", "loss_divisor": 1}, ["ressl", "required"]),
+    ("digits.training.optimizer", "sgdm", ["optimizer", "sgdm", "lars", "sgd", "adam"]),
     ("digits.runs.random_encoder.training.epochs", 3, ["random_encoder", "epochs", "0 was expected"]),
     ("digits.training", {"epochs": 20}, ["training", "batch_size", "required"]),
     ("digits.data.sources.train", 1000, ["sources", "1700", "1797"]),
@@ -125,7 +143,7 @@ def test_what_is_missing_is_named(config, place):
 
 
 def test_methods_that_no_run_uses_are_refused(config):
-    del config["digits"]["runs"]["simclr_d256"]
+    del config["digits"]["runs"]["simclr"]
     with pytest.raises(UserError, match="simclr names no run of digits"):
         plan_runs(changed(config, methods="simclr"))
 
@@ -136,7 +154,7 @@ PLACE = {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "2048"], "ri
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"left": "nonsense"}, ["Table1.simclr", "'nonsense'", "arb_d256", "simclr_d256"]),
+        ({"left": "nonsense"}, ["Table1.simclr", "'nonsense'", "arb_d256", "simclr"]),
         ({"metric": "linear_top5"}, ["linear_top5", "linear_top1", "knn5_top1"]),
         ({"metric": "knn5_top1"}, ["Table1.simclr", "no cell", "knn5_top1"]),
         (
@@ -233,9 +251,11 @@ def whose_hash_changes(config, **places):
         (f"{ARB}.proj_dim", 64, "arb_d32"),
         (f"{ARB}.loss_divisor", 1, "arb_d32"),
         (f"{ARB}.training", {"learning_rate": 0.3}, "arb_d32"),
-        ("digits.runs.simclr_d256.options.temperature", 0.2, "simclr_d256"),
+        ("digits.runs.simclr.options.temperature", 0.5, "simclr"),
+        ("digits.views.weak.crop_area", [0.5, 1.0], "ressl"),
+        ("digits.runs.byol.projector_hidden", 64, "byol"),
         ("digits.runs.barlow_twins_d32.options.lambda_param", 0.2, "barlow_twins_d32"),
-        ("digits.runs.direct_alignment_d256.loss_divisor", 1, "direct_alignment_d256"),
+        ("digits.runs.direct_alignment.loss_divisor", 1, "direct_alignment"),
     ],
 )
 def test_the_hash_changes_for_exactly_the_run_that_changes(config, place, value, name):
@@ -247,15 +267,25 @@ def test_the_hash_changes_for_exactly_the_run_that_changes(config, place, value,
     [
         ("digits.data.noise", 0.2),
         ("digits.encoder.widths", [16, 32, 64, 96]),
-        ("digits.views.contrast", 0.1),
-        ("digits.projector_hidden", 128),
+        ("digits.encoder.strides", [2, 2, 2, 2]),
         ("digits.fit_on", ["train"]),
         ("digits.threads", 2),
-        ("digits.training.weight_decay", 1e-3),
+        ("digits.training.momentum", 0.8),
     ],
 )
 def test_the_hash_of_all_runs_changes_with_what_they_share(config, place, value):
     assert whose_hash_changes(config, **{place: value}) == set(config["digits"]["runs"])
+
+
+def test_the_hash_of_a_run_does_not_change_with_what_it_overrides(config):
+    runs = config["digits"]["runs"]
+    own_hidden = {name for name in runs if "projector_hidden" in runs[name]}
+    assert whose_hash_changes(config, **{"digits.projector_hidden": 128}) == set(runs) - own_hidden
+    own_views = {name for name in runs if "views" in runs[name]}
+    assert whose_hash_changes(config, **{"digits.default_views": ["weak", "standard"]}) == set(runs) - own_views
+    assert own_hidden
+    assert own_views
+    assert own_hidden != own_views
 
 
 def test_the_number_of_epochs_changes_the_hash_of_the_trained_runs(config):

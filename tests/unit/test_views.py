@@ -6,6 +6,7 @@ import torch
 from arb_suite.views import random_view
 
 STILL = {
+    "scale": 1,
     "crop_area": [1.0, 1.0],
     "crop_aspect": [1.0, 1.0],
     "rotation_degrees": 0.0,
@@ -14,6 +15,7 @@ STILL = {
     "noise": 0.0,
 }
 ALL = {
+    "scale": 1,
     "crop_area": [0.35, 1.0],
     "crop_aspect": [0.8, 1.25],
     "rotation_degrees": 20.0,
@@ -83,7 +85,7 @@ def test_one_generator_gives_two_different_views(images):
     assert not torch.equal(random_view(images, ALL, stream), random_view(images, ALL, stream))
 
 
-@pytest.mark.parametrize("setting", list(ALL))
+@pytest.mark.parametrize("setting", [name for name in ALL if name != "scale"])
 def test_each_sample_is_drawn_on_its_own(images, setting):
     alike = images[:1].expand(50, -1, -1, -1)
     view = random_view(alike, STILL | {setting: ALL[setting]}, generator())
@@ -102,6 +104,19 @@ def test_input_is_left_alone(images):
 def test_without_jitter_the_image_is_returned(images):
     assert torch.allclose(random_view(images, STILL, generator()), images, atol=1e-5, rtol=0)
     assert torch.allclose(random_view(images.double(), STILL, generator()), images.double(), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(("scale", "shape"), [(0.5, (12, 12)), (18 / 32, (14, 14)), (2, (48, 48))])
+def test_scale_is_the_resolution_at_which_the_same_part_is_seen(images, scale, shape):
+    ramp = torch.linspace(-1, 1, SIZE, dtype=torch.float64).expand(5, 1, SIZE, SIZE)
+    view = random_view(ramp, STILL | {"scale": scale}, generator())
+    assert view.shape[2:] == shape
+    side = shape[1]
+    places = (torch.arange(side, dtype=torch.float64) * 2 + 1) / side - 1
+    inner = places.abs() < (SIZE - 1) / SIZE  # beyond the outermost pixels the image is reflected
+    assert torch.allclose(view[0, 0, 0, inner], places[inner] * SIZE / (SIZE - 1), atol=1e-12, rtol=0)
+    drawn, coarse = (random_view(images, ALL | {"scale": s, "noise": 0.0}, generator()).mean() for s in (1, scale))
+    assert drawn == pytest.approx(coarse, abs=0.01)
 
 
 def test_brightness_is_one_shift_per_image_within_its_range(images):

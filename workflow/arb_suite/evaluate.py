@@ -187,8 +187,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             predictions[f"{metric}_seed{seed}"] = classes.numpy().astype(np.int16)
             rows.append((seed, metric, 100 * (classes == scored.labels).double().mean().item()))
         rows.append((seed, "effective_rank_features", effective_rank(queries)))
-        if method.projector is not None:
-            rows.append((seed, "effective_rank_embeddings", effective_rank(outputs(method.projector, queries))))
+        if method.embedder is not None:
+            rows.append((seed, "effective_rank_embeddings", effective_rank(outputs(method.embedder, queries))))
     metrics = pd.DataFrame(rows, columns=["seed", "metric", "value"]).round({"value": 6})
     write_npz(options.predictions, **predictions)
     write_csv(options.metrics, metrics)

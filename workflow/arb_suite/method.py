@@ -4,6 +4,7 @@ Each method is one file of the folder `methods`, with a class ``Method`` that de
 loss and knows no method by name.
 """
 
+import copy
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightly.models.modules.memory_bank import MemoryBankModule
+from lightly.models.utils import update_momentum
+from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
 from .encoders import conv_encoder
 from .jobs import UserError
 from .seeds import stream_seed
 
-__all__ = ["BaseMethod", "JointEmbedding", "Sizes", "build_method", "new_method"]
+__all__ = ["BaseMethod", "JointEmbedding", "MomentumMethod", "Sizes", "build_method", "keep_queue", "new_method"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,38 @@ class BaseMethod(nn.Module):
         self.encoder = encoder
         self.projector = projector
 
+    @property
+    def embedder(self) -> nn.Module | None:
+        """What maps features to embeddings of the configured dimension: the projector, where it does nothing more."""
+        return self.projector
+
+    def embed(self, view: Tensor) -> Tensor:
+        """Return the (B, d) embeddings of one view; batch normalisation sees that view alone."""
+        assert self.embedder is not None
+        return self.embedder(self.encoder(view))
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Do what comes before the loss of step 0 <= step < steps: follow a schedule, move a teacher. Here nothing."""
+
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the loss of one batch: two (B, C, H, W) views, (B,) labels, a source of the method's own randomness."""
+        """
+        Return the loss of one batch.
+
+        Parameters
+        ----------
+        views : sequence of (B, C, H, W) float Tensor
+            As the run is configured; the first two are of full size, further ones
+            may be smaller.
+        labels : (B,) int64 Tensor
+            Classes of the images.
+        generator : torch.Generator
+            Source of the method's own randomness.
+
+        Returns
+        -------
+        () float Tensor
+
+        """
         raise NotImplementedError
 
 
@@ -58,14 +92,47 @@ class JointEmbedding(BaseMethod):
 
     criterion: nn.Module
 
-    def embed(self, view: Tensor) -> Tensor:
-        """Return the (B, d) embeddings of one view; batch normalisation sees that view alone."""
-        assert self.projector is not None
-        return self.projector(self.encoder(view))
-
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the criterion of the embeddings of both views."""
         return self.criterion(*(self.embed(view) for view in views))
+
+
+class MomentumMethod(BaseMethod):
+    """
+    A student, which is trained, and a teacher, which follows it as a moving average and gives the targets.
+
+    Parameters
+    ----------
+    encoder, projector : nn.Module
+        The student; the teacher starts as its copy.
+    momentum : (float, float)
+        Share of the teacher that a step keeps, at the beginning and at the end;
+        on a cosine between.
+
+    """
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module, momentum: Sequence[float]):
+        super().__init__(encoder, projector)
+        self.momentum = momentum
+        self.teacher = copy.deepcopy(nn.Sequential(encoder, projector)).requires_grad_(False)
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Move the teacher towards the student; batch statistics are its own."""
+        share = cosine_schedule(step, steps, *self.momentum)
+        with torch.no_grad():
+            update_momentum(nn.Sequential(self.encoder, self.projector), self.teacher, share)
+
+    @torch.no_grad()
+    def target(self, view: Tensor) -> Tensor:
+        """Return what the teacher makes of a view, without a gradient."""
+        return self.teacher(view)
+
+
+def keep_queue(bank: MemoryBankModule) -> MemoryBankModule:
+    """Make the entries of a memory bank part of its state, which lightly leaves out, so that resumed training has them."""
+    for name in ("bank", "bank_ptr"):
+        bank.register_buffer(name, getattr(bank, name))
+    return bank
 
 
 def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> BaseMethod:

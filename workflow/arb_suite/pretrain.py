@@ -26,7 +26,6 @@ from .views import random_view
 
 __all__ = ["train"]
 
-N_VIEWS = 2
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10
 
@@ -44,8 +43,9 @@ def train(
     settings : mapping
         The training settings of a run.
     seed : int
-        Settles the initial parameters, the order of the images and the views; two
-        methods with one seed see the same.
+        Settles the initial parameters, the order of the images and the views: with
+        one seed all methods see the same images in the same order, and for views of
+        the same settings, the same views.
     checkpoint : Path
         The state is kept here, also when training is complete.
     progress : Progress
@@ -71,8 +71,10 @@ def train(
         raise UserError(f"batch_size {batch_size} is larger than the {n} training images; choose less")
     method = new_method(settings, data.images.shape[1], data.classes, seed)
     optimizer, schedule = _optimizer(method, settings, n // batch_size)
-    # Views and order come from a stream that no method touches; what a method draws comes from the other.
-    streams = {name: torch.Generator().manual_seed(stream_seed(seed, name)) for name in ("data", "method")}
+    # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
+    # its own, so that more views do not change the first.
+    purposes = [("order", 0), ("method", 0), *(("view", i) for i in range(len(settings["views"])))]
+    streams = {f"{name}{i}": torch.Generator().manual_seed(stream_seed(seed, name, i)) for name, i in purposes}
     record: dict[str, Any] = {"losses": [], "wall_seconds": 0.0, "data_hash": data.data_hash, **_provenance()}
 
     state = _resumable(checkpoint, data.data_hash, progress)
@@ -123,14 +125,16 @@ def _epoch(
 ) -> float:
     """Run one pass over the images, the last incomplete batch left out, and return the mean loss."""
     batch_size = settings["batch_size"]
-    order = torch.randperm(len(data.images), generator=streams["data"])
+    order = torch.randperm(len(data.images), generator=streams["order0"])
     steps = len(order) // batch_size
     losses = []
     for step, batch in enumerate(order[: steps * batch_size].view(steps, batch_size)):
-        views = [random_view(data.images[batch], settings["views"], streams["data"]) for _ in range(N_VIEWS)]
+        images = data.images[batch]
+        views = [random_view(images, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
+        method.begin_step(epoch * steps + step, settings["epochs"] * steps)
         try:
-            loss = method.loss(views, data.labels[batch], streams["method"]) / settings["loss_divisor"]
-        except ValueError as error:  # of a loss that checks its input
+            loss = method.loss(views, data.labels[batch], streams["method0"]) / settings["loss_divisor"]
+        except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise UserError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
         losses.append(loss.item())
@@ -143,21 +147,27 @@ def _epoch(
     return float(np.mean(losses))
 
 
-def _optimizer(method: BaseMethod, settings: Mapping[str, Any], steps_per_epoch: int) -> tuple[LARS, CosineWarmupScheduler]:
-    """LARS with linear warm-up and cosine decay; biases and batch normalisation without decay and without adaptation."""
+def _optimizer(
+    method: BaseMethod, settings: Mapping[str, Any], steps_per_epoch: int
+) -> tuple[torch.optim.Optimizer, CosineWarmupScheduler]:
+    """Linear warm-up and cosine decay; biases and batch normalisation have a rate of their own and no weight decay."""
     trained = [p for p in method.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "lr": settings["learning_rate"]},
         # lightly's LARS leaves the rate of a group without weight decay as it is.
         {"params": [p for p in trained if p.ndim <= 1], "lr": settings["bias_learning_rate"], "weight_decay": 0.0},
     ]
-    optimizer = LARS(
-        groups,
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
-        trust_coefficient=settings["trust_coefficient"],
-    )
+    common = {"lr": settings["learning_rate"], "weight_decay": settings["weight_decay"]}
+    optimizer: torch.optim.Optimizer
+    match settings["optimizer"]:
+        case "lars":
+            optimizer = LARS(groups, momentum=settings["momentum"], trust_coefficient=settings["trust_coefficient"], **common)
+        case "sgd":
+            optimizer = torch.optim.SGD(groups, momentum=settings["momentum"], **common)
+        case "adam":
+            optimizer = torch.optim.Adam(groups, **common)
+        case other:
+            raise UserError(f"unknown optimizer {other!r}; known are lars, sgd, adam")
     steps = settings["epochs"] * steps_per_epoch
     warmup = round(settings["warmup_fraction"] * steps)
     schedule = CosineWarmupScheduler(optimizer, warmup, steps, end_value=settings["final_rate_fraction"])

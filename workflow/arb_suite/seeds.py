@@ -4,10 +4,10 @@ import numpy as np
 
 __all__ = ["stream_seed"]
 
-PURPOSES = ("parameters", "data", "method", "probe")
+PURPOSES = ("parameters", "order", "method", "probe", "view")
 
 
-def stream_seed(seed: int, purpose: str) -> int:
+def stream_seed(seed: int, purpose: str, index: int = 0) -> int:
     """
     Derive the seed of one stream of randomness, so that no two streams of any seeds coincide.
 
@@ -15,10 +15,12 @@ def stream_seed(seed: int, purpose: str) -> int:
     ----------
     seed : int
         Of the run.
-    purpose : {"parameters", "data", "method", "probe"}
-        Initial parameters; order of the images and views; what a method draws
-        itself; order of the images in the linear probe.
+    purpose : {"parameters", "order", "method", "probe", "view"}
+        Initial parameters; order of the images; what a method draws itself; order
+        of the images in the linear probe; random views.
+    index : int
+        Which of several streams of one purpose.
 
     """
-    sequence = np.random.SeedSequence([seed, PURPOSES.index(purpose)])
+    sequence = np.random.SeedSequence([seed, PURPOSES.index(purpose), index])
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

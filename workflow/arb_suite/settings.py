@@ -34,6 +34,7 @@ DATASETS = {
     "imagenet1k": "ImageNet-1k",
 }
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
+METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 PRINTED = Path("workflow/paper/tables.csv")
 
 
@@ -110,7 +111,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         is started.
 
     """
-    _check_schema(config)
+    _validate(config, _read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
     wanted = set(_names(config["methods"], _known_methods(), "method")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
@@ -118,12 +119,12 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     for dataset in chosen:
         if dataset not in config:
             raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: digits")
-    runs = [
-        _resolve(config, dataset, name, run, selected=dataset in chosen and (wanted is None or run["method"] in wanted))
-        for dataset in DATASETS
-        if dataset in config
-        for name, run in config[dataset]["runs"].items()
-    ]
+    schemas = _read_schema(METHODS_SCHEMA)
+    runs = []
+    for dataset in filter(config.__contains__, DATASETS):
+        for name, run in config[dataset]["runs"].items():
+            selected = dataset in chosen and (wanted is None or run["method"] in wanted)
+            runs.append(_resolve(config, schemas, dataset, name, run, selected))
     if not any(run.selected for run in runs):
         raise UserError(f"methods: {config['methods']} names no run of {config['datasets']}")
     _check_rows(runs)
@@ -139,11 +140,15 @@ def read_resolved(text: str) -> dict[str, Any]:
         raise UserError(f"--settings is not JSON: {error}") from error
 
 
-def _resolve(config: Mapping[str, Any], dataset: str, name: str, run: Mapping[str, Any], selected: bool) -> Run:
+def _resolve(
+    config: Mapping[str, Any], schemas: Mapping[str, Any], dataset: str, name: str, run: Mapping[str, Any], selected: bool
+) -> Run:
     settings = config[dataset]
     where = f"{dataset}.runs.{name}"
-    if run["method"] not in _known_methods():
-        raise UserError(f"{where}: unknown method {run['method']!r}; known are {', '.join(sorted(_known_methods()))}")
+    _check_method(where, run, schemas)
+    for view in run.get("views", settings["default_views"]):
+        if view not in settings["views"]:
+            raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(settings['views'])}")
     training = {**settings["training"], **run.get("training", {})}
     if config["epochs"] is not None and training["epochs"] > 0:
         training["epochs"] = config["epochs"]
@@ -165,9 +170,9 @@ def _resolve(config: Mapping[str, Any], dataset: str, name: str, run: Mapping[st
             "data": settings["data"],
             "fit_on": settings["fit_on"],
             "encoder": settings["encoder"],
-            "projector_hidden": settings["projector_hidden"],
+            "projector_hidden": run.get("projector_hidden", settings["projector_hidden"]),
             "proj_dim": run.get("proj_dim"),
-            "views": settings["views"],
+            "views": [settings["views"][name] for name in run.get("views", settings["default_views"])],
             "method": run["method"],
             "options": options,
             "loss_divisor": run["loss_divisor"],
@@ -206,11 +211,14 @@ def _names(text: str, known: Any, what: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check_schema(config: Mapping[str, Any]) -> None:
+def _read_schema(path: Path) -> dict[str, Any]:
     try:
-        schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{SCHEMA} cannot be read ({error}); run from the root of a clone of the repository") from error
+        raise UserError(f"{path} cannot be read ({error}); run from the root of a clone of the repository") from error
+
+
+def _validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
     # The standard takes 3.0 for an integer, and Python's yaml reads .nan and .inf as numbers.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
@@ -219,9 +227,17 @@ def _check_schema(config: Mapping[str, Any]) -> None:
         }
     )
     validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(dict(config)))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(dict(value)))
     if error is not None:
-        raise UserError(f"configuration: {error.json_path.removeprefix('$.').replace('$', 'top level')}: {error.message}")
+        place = f"{where}{error.json_path.removeprefix('$')}".removeprefix(".") or "top level"
+        raise UserError(f"configuration: {place}: {error.message}")
+
+
+def _check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Refuse a run of an unknown method, or one that does not say what its method asks for."""
+    if run["method"] not in _known_methods():
+        raise UserError(f"{where}: unknown method {run['method']!r}; known are {', '.join(sorted(_known_methods()))}")
+    _validate(run, {"$defs": schemas["$defs"], **schemas["methods"].get(run["method"], {})}, where)
 
 
 def _check_run(
@@ -232,11 +248,12 @@ def _check_run(
     sources, batch_size = settings["data"]["sources"], training["batch_size"]
     if sum(sources.values()) != N_SOURCES:
         raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
-    for group, names in (("data", ("inverse_scale", "background", "ink")), ("views", ("crop_area", "crop_aspect"))):
-        for name in names:
-            low, high = settings[group][name]
-            if low > high:
-                raise UserError(f"{dataset}.{group}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
+    ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
+    for view, of in settings["views"].items():
+        ranges |= {f"views.{view}.{name}": of[name] for name in ("crop_area", "crop_aspect")}
+    for name, (low, high) in ranges.items():
+        if low > high:
+            raise UserError(f"{dataset}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
     if settings["score_on"] in settings["fit_on"]:
         raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
     if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
@@ -250,6 +267,13 @@ def _check_run(
         what, size = ("proj_dim", run["proj_dim"]) if feature else ("batch_size", batch_size)
         if size % options["groups"]:
             raise UserError(f"{where}: groups {options['groups']} does not divide {what} {size}; choose a divisor of {size}")
+    if run["method"] == "w_mse":
+        whitened, least = options["whitening_size"], 2 * run["proj_dim"]
+        if batch_size % whitened or whitened < least:
+            raise UserError(
+                f"{where}: whitening_size {whitened} must divide batch_size {batch_size}"
+                f" and be at least {least}, twice proj_dim, for the covariance to be invertible"
+            )
 
 
 def _check_rows(runs: Sequence[Run]) -> None:

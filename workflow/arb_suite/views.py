@@ -20,6 +20,7 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
     images : (B, C, H, W) float Tensor
         Images in [0, 1].
     settings : mapping
+        ``scale``, sides of the view over sides of the image, in pixels;
         ``crop_area`` and ``crop_aspect`` as [low, high] (fraction of the image;
         width over height, drawn log-uniformly); ``rotation_degrees``; ``contrast``
         c for a factor in 1 +- c about each image's mean; ``brightness`` b for a
@@ -30,12 +31,13 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
 
     Returns
     -------
-    (B, C, H, W) float Tensor
+    (B, C, round(scale H), round(scale W)) float Tensor
         The views; values may leave [0, 1] a little. What a crop needs beyond the
         border is reflected. There is no flip: a mirrored digit is another sign.
 
     """
-    n = len(images)
+    n, channels, *sides = images.shape
+    shape = [n, channels, *(round(settings["scale"] * side) for side in sides)]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(n, *shape, generator=generator, device=images.device, dtype=images.dtype)
@@ -49,7 +51,7 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
     y = uniform(-1, 1) * (1 - height).clamp(min=0)
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack([torch.stack([cos * width, -sin * height, x], -1), torch.stack([sin * width, cos * height, y], -1)], 1)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = functional.affine_grid(theta, shape, align_corners=False)
     view = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
     mean = view.mean(dim=(1, 2, 3), keepdim=True)

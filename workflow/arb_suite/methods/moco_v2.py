@@ -1,0 +1,27 @@
+"""MoCo V2 (Chen et al. 2020): tell the teacher's key of the other view from a queue of earlier keys."""
+
+from collections.abc import Sequence
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import MoCoProjectionHead
+from torch import Tensor, nn
+
+from ..method import MomentumMethod, Sizes, keep_queue
+
+
+class Method(MomentumMethod):
+    """Momentum encoder and queue; loss, memory bank and head from lightly. In both directions, with a queue for each."""
+
+    def __init__(self, encoder: nn.Module, sizes: Sizes, temperature: float, queue_size: int, momentum: Sequence[float]):
+        super().__init__(encoder, MoCoProjectionHead(sizes.features, sizes.hidden, sizes.embedding), momentum)
+        bank = (queue_size, sizes.embedding)
+        self.criteria = nn.ModuleList(NTXentLoss(temperature, memory_bank_size=bank) for _ in range(2))
+        for criterion in self.criteria:
+            keep_queue(criterion.memory_bank)
+
+    def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the mean over both directions of the contrastive loss; the keys join their queues."""
+        queries = [self.embed(view) for view in views]
+        keys = [self.target(view) for view in views]
+        return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
