@@ -115,7 +115,7 @@ def test_scale_is_the_resolution_at_which_the_same_part_is_seen(images, scale, s
     places = (torch.arange(side, dtype=torch.float64) * 2 + 1) / side - 1
     inner = places.abs() < (SIZE - 1) / SIZE  # beyond the outermost pixels the image is reflected
     assert torch.allclose(view[0, 0, 0, inner], places[inner] * SIZE / (SIZE - 1), atol=1e-12, rtol=0)
-    drawn, coarse = (random_view(images, ALL | {"scale": s, "noise": 0.0}, generator()).mean() for s in (1, scale))
+    drawn, coarse = (random_view(images, ALL | {"scale": s, "noise": 0.0}, generator()).mean().item() for s in (1, scale))
     assert drawn == pytest.approx(coarse, abs=0.01)
 
 

@@ -1,11 +1,14 @@
 import csv
 import io
 import json
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).parents[2]
 RUNS = ("arb_d32", "arb_d256", "random_encoder")
 
 
@@ -78,6 +81,22 @@ def test_asked_again_nothing_is_done(finished):
     assert status == 0
     assert "Nothing to be done" in printed
     assert finished.state() == before
+
+
+def test_a_method_is_added_as_the_readme_says(clean_copy, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## A method of your own")[1].split("\n## ")[0]
+    (place,) = re.findall(r"`(workflow/arb_suite/methods/\w+\.py)`", section)
+    ((code, entry),) = re.findall(r"```python\n(.*?)```.*?```yaml\n(.*?)```", section, re.DOTALL)
+    workflow = clean_copy(tmp_path)
+    (workflow.folder / place).write_text(code, encoding="utf-8")
+    (workflow.folder / "mine.yaml").write_text(entry, encoding="utf-8")
+    options = ("epochs=1", "seeds=1", "methods=dcl")
+    status, printed = workflow.run("--configfile", "mine.yaml", config=options)
+    assert status == 0, printed
+    (row,) = (row for row in table_of(workflow) if row["method"] == "DCL" and row["metric"] == "linear_top1")
+    assert 10 < float(row["measured"]) < 100
+    assert len([line for line in (code + entry).splitlines() if line]) <= 10
 
 
 def test_one_changed_setting_concerns_one_run(finished, tmp_path):

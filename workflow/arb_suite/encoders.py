@@ -28,5 +28,9 @@ def conv_encoder(in_channels: int, widths: Sequence[int], strides: Sequence[int]
     """
     blocks = []
     for (narrow, wide), stride in zip(pairwise([in_channels, *widths]), strides, strict=True):
-        blocks += [nn.Conv2d(narrow, wide, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
+        blocks += [
+            nn.Conv2d(narrow, wide, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(inplace=True),
+        ]
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())

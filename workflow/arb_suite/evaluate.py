@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .checkpoints import load_state
+from .determinism import compute_deterministically
 from .files import write_csv, write_npz
 from .images import load_images
 from .jobs import UserError, job_parser, run_job
@@ -164,8 +165,7 @@ def effective_rank(z: Tensor) -> float:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Evaluate the seeds of one job and write metrics and per-image predictions."""
     training, evaluation = read_resolved(options.settings), read_resolved(options.evaluation)
-    torch.set_num_threads(training["threads"])
-    torch.use_deterministic_algorithms(True)
+    compute_deterministically(training["threads"])
     fitted = load_images(options.data, training["fit_on"])
     scored = load_images(options.data, [evaluation["score_on"]])
     rows, predictions = [], {"labels": scored.labels.numpy(), "source": scored.source.numpy()}

@@ -15,6 +15,7 @@ from lightly.utils.lars import LARS
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
+from .determinism import compute_deterministically
 from .files import exclusive, json_hash, write_json
 from .images import ImageSet, load_images
 from .jobs import UserError, job_parser, run_job
@@ -211,8 +212,7 @@ def _provenance() -> dict[str, Any]:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Train the seeds of one job and write their encoders and how they came about."""
     settings = read_resolved(options.settings)
-    torch.set_num_threads(settings["threads"])
-    torch.use_deterministic_algorithms(True)
+    compute_deterministically(settings["threads"])
     data = load_images(options.data, settings["fit_on"])
     config_hash = json_hash(settings)
     first, last = map(int, options.seeds.split("-"))

@@ -184,7 +184,9 @@ def _resolve(
         evaluation={
             "score_on": settings["score_on"],
             **settings["evaluation"],
-            "code": code_version("arb_core.scaling", "arb_suite.evaluate", "arb_suite.images", "arb_suite.seeds"),
+            "code": code_version(
+                "arb_core.scaling", *(f"arb_suite.{name}" for name in ("determinism", "evaluate", "images", "seeds"))
+            ),
         },
         selected=selected,
     )
@@ -192,7 +194,9 @@ def _resolve(
 
 def _training_code(method: str) -> str:
     """Version the modules that settle what a training run of a method computes."""
-    shared = [f"arb_suite.{name}" for name in ("digits", "encoders", "images", "method", "pretrain", "seeds", "views")]
+    shared = [
+        f"arb_suite.{name}" for name in ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
+    ]
     own = f"arb_suite.methods.{method}"
     return code_version(own, *shared, *(["arb_core"] if imports(own, "arb_core") else []))
 

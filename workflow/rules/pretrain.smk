@@ -10,6 +10,8 @@ rule pretrain:
         "results/benchmarks/pretrain/{dataset}/{run}/seeds{seeds}.tsv"
     conda:
         "../envs/suite.yaml"
+    # Long jobs first: the short evaluations fill the cores at the end.
+    priority: 1
     threads: PLAN.threads
     params:
         settings=PLAN.training,
