@@ -8,10 +8,10 @@ rule pretrain:
         "results/logs/pretrain/{dataset}/{run}/seeds{seeds}.log",
     benchmark:
         "results/benchmarks/pretrain/{dataset}/{run}/seeds{seeds}.tsv"
-    conda:
-        "../envs/suite.yaml"
     # Long jobs first: the short evaluations fill the cores at the end.
     priority: 1
+    conda:
+        "../envs/suite.yaml"
     threads: PLAN.threads
     params:
         settings=PLAN.training,

@@ -11,7 +11,12 @@ from ..method import MomentumMethod, Sizes, keep_queue
 
 
 class Method(MomentumMethod):
-    """Momentum encoder and queue; loss, memory bank and head from lightly. In both directions, with a queue for each."""
+    """
+    Momentum encoder and queue; loss, memory bank and head from lightly.
+
+    In both directions, with a queue for each, as in solo-learn's "MoCo V2+".
+
+    """
 
     def __init__(self, encoder: nn.Module, sizes: Sizes, temperature: float, queue_size: int, momentum: Sequence[float]):
         super().__init__(encoder, MoCoProjectionHead(sizes.features, sizes.hidden, sizes.embedding), momentum)
