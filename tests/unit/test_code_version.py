@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from arb_suite.code_version import code_version, imports
+from arb_suite.code_version import code_version, imports, with_siblings
+from arb_suite.jobs import UserError
 
 SOURCE = '''"""A module."""
 
@@ -135,3 +136,33 @@ def test_versions_of_the_suites_own_modules_differ():
 def test_imports_of_a_module_are_found(package, statement, found):
     (package / "area.py").write_text(statement + "\n")
     assert imports("measured.area", "arb_core") is found
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("from .volume import x", ["measured.area", "measured.volume"]),
+        ("from . import volume", ["measured.area", "measured.volume"]),
+        ("def later():\n    from .volume import x", ["measured.area", "measured.volume"]),
+        ("from .nowhere import x", ["measured.area"]),
+        ("from volume import x", ["measured.area"]),
+        ("import volume", ["measured.area"]),
+    ],
+)
+def test_siblings_of_a_module_are_found(package, statement, found):
+    (package / "area.py").write_text(statement + "\n")
+    assert with_siblings("measured.area") == found
+
+
+def test_siblings_of_siblings_are_found_also_in_a_circle(package):
+    (package / "area.py").write_text("from .volume import x\n")
+    (package / "volume.py").write_text("from . import mass, area\n")
+    (package / "mass.py").write_text("from .volume import x\n")
+    assert with_siblings("measured.area") == ["measured.area", "measured.volume", "measured.mass"]
+
+
+@pytest.mark.parametrize("function", [code_version, with_siblings, lambda name: imports(name, "arb_core")])
+def test_a_module_that_is_no_python_is_an_error_that_names_the_line(package, function):
+    (package / "area.py").write_text("x = 1\nif:\n")
+    with pytest.raises(UserError, match=r"area\.py, line 2: invalid syntax"):
+        function("measured.area")

@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 from lightly.utils.lars import LARS
+from torch import nn
 
 from arb_suite import methods, pretrain
 from arb_suite.encoders import conv_encoder
@@ -130,6 +131,45 @@ def test_every_method_maps_images_to_features_of_the_encoders_width(name):
     if method.embedder is not None:
         assert method.embedder(features).shape == (16, settings(name)["proj_dim"])
         assert torch.equal(method.embed(batch(name)[0][0]), method.embedder(features))
+
+
+def layers(head):
+    """What a head consists of: width of each linear layer, and what follows it."""
+    names = {nn.Linear: "", nn.BatchNorm1d: "BN", nn.ReLU: "ReLU", nn.GELU: "GELU"}
+    return [f"{layer.out_features}" if isinstance(layer, nn.Linear) else names[type(layer)] for layer in head.layers]
+
+
+TWO_PLAIN, TWO_NORMED = "16 ReLU 4", "16 BN ReLU 4"
+THREE_NORMED = "16 BN ReLU 16 BN ReLU 4"
+PREDICTOR = {"prediction_hidden": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "projector", "predictor"),
+    [
+        ("arb", {}, THREE_NORMED, None),
+        ("barlow_twins", {}, THREE_NORMED, None),
+        ("direct_alignment", {}, THREE_NORMED, None),
+        ("vicreg", {}, THREE_NORMED, None),
+        ("simclr", {}, "16 BN ReLU 4 BN", None),
+        ("w_mse", {}, TWO_NORMED, None),
+        ("swav", {}, TWO_NORMED, None),
+        ("byol", PREDICTOR, TWO_NORMED, "6 BN ReLU 4"),
+        ("simsiam", PREDICTOR, THREE_NORMED + " BN", "6 BN ReLU 4"),
+        ("moco_v2", {}, TWO_PLAIN, None),
+        ("ressl", {}, TWO_PLAIN, None),
+        ("dino", {}, "16 BN GELU 16 BN GELU 4", None),
+    ],
+)
+def test_heads_are_built_as_in_their_papers(name, options, projector, predictor):
+    run = settings(name, options_of(name) | options) | {"proj_dim": 4}
+    method = new_method(run, 1, 4, seed=0)
+    assert layers(method.projector) == projector.split()
+    assert hasattr(method, "predictor") == (predictor is not None)
+    if predictor is not None:
+        assert layers(method.predictor) == predictor.split()
+    if hasattr(method, "teacher"):
+        assert layers(method.teacher[1]) == projector.split()
 
 
 def test_arb_takes_the_options_of_its_loss():

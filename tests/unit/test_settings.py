@@ -1,4 +1,7 @@
 import copy
+import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,9 +110,10 @@ BAD = [
     ("digits.runs.byol.options.momentum", [0.99, 1.1], ["byol", "momentum", "1.1", "maximum of 1"]),
     ("digits.runs.swav.options", {"prototypes": 156}, ["swav.options", "temperature", "required"]),
     ("digits.runs.w_mse.options.whitening_size", 48, ["w_mse", "whitening_size 48", "batch_size 128"]),
-    ("digits.runs.w_mse.options.whitening_size", 32, ["w_mse", "whitening_size 32", "at least 64"]),
-    ("digits.runs.w_mse.proj_dim", 256, ["w_mse", "whitening_size 64", "at least 512"]),
-    ("batch_size", 32, ["w_mse", "whitening_size 64", "batch_size 32"]),
+    ("digits.runs.w_mse.options.whitening_size", 32, ["w_mse", "whitening_size 32", "64 or more"]),
+    ("digits.runs.w_mse.proj_dim", 256, ["w_mse", "whitening_size 64", "512 or more"]),
+    ("batch_size", 32, ["w_mse", "whitening_size 64", "batch_size 32", "methods="]),
+    ("digits.runs.swav.views", ["small", "small", "standard"], ["swav", "'standard' is larger than the first two"]),
     ("digits.runs.ressl", {"method": "ressl", "label": "R", "variant": "asymmetric", "loss_divisor": 1}, ["ressl", "required"]),
     ("digits.training.optimizer", "sgdm", ["optimizer", "sgdm", "lars", "sgd", "adam"]),
     ("digits.runs.random_encoder.training.epochs", 3, ["random_encoder", "epochs", "0 was expected"]),
@@ -213,6 +217,12 @@ def test_a_run_overrides_the_training_of_its_data_set(config):
     assert runs["arb_d256"].training["learning_rate"] == config["digits"]["training"]["learning_rate"]
 
 
+def test_sizes_of_runs_that_are_not_asked_for_do_not_matter(config):
+    runs = plan_runs(changed(config, batch_size=96, methods="arb,swav"))
+    assert {run.name for run in runs if run.selected} == {"arb_d32", "arb_d256", "swav"}
+    assert {run.training["batch_size"] for run in runs if run.selected} == {96}
+
+
 def test_methods_select_runs(config):
     runs = plan_runs(changed(config, methods="arb, random_encoder"))
     assert {run.name for run in runs if run.selected} == {"arb_d32", "arb_d256", "random_encoder"}
@@ -298,6 +308,41 @@ def test_the_number_of_epochs_changes_the_hash_of_the_trained_runs(config):
 )
 def test_the_hash_does_not_change_with_what_training_does_not_see(config, place, value):
     assert whose_hash_changes(config, **{place: value}) == set()
+
+
+SHARED = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
+
+
+@pytest.mark.parametrize(
+    ("module", "concerned"), [*((name, None) for name in SHARED), ("methods/byol", {"byol"}), ("methods/ressl", {"ressl"})]
+)
+def test_an_edit_of_the_code_changes_the_hash_of_the_runs_it_concerns(config, tmp_path, module, concerned):
+    place = tmp_path / "workflow"
+    shutil.copytree(ROOT / "workflow", place, ignore=shutil.ignore_patterns("__pycache__"))
+    program = """
+import json, sys, yaml
+from arb_suite.settings import plan_runs
+print(json.dumps({run.name: run.config_hash for run in plan_runs(json.load(sys.stdin))}))
+"""
+
+    def hashes():
+        path = os.pathsep.join([str(place), str(ROOT)])
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            input=json.dumps(config),
+            env={**os.environ, "PYTHONPATH": path},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    before = hashes()
+    with (place / f"arb_suite/{module}.py").open("a", encoding="utf-8") as file:
+        file.write("\nADDED = 1\n")
+    after = hashes()
+    assert {name for name in before if before[name] != after[name]} == (concerned or set(before))
 
 
 def test_settings_of_the_evaluation_leave_the_training_alone(config):

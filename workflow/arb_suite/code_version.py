@@ -10,7 +10,9 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code_version", "imports"]
+from .jobs import UserError
+
+__all__ = ["code_version", "imports", "with_siblings"]
 
 
 @cache
@@ -39,12 +41,37 @@ def code_version(*modules: str) -> str:
 def imports(module: str, package: str) -> bool:
     """Tell whether the source of a module imports from a package, without importing either."""
     (source,) = _sources(module).values()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parse(source)):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if any(name.split(".")[0] == package for name in names):
             return True
     return False
+
+
+def with_siblings(module: str) -> list[str]:
+    """Return a module and the modules of its package that it imports as ``from .name import``, and those that they import."""
+    package = module.rpartition(".")[0]
+    found = [module]
+    for known in found:  # it grows meanwhile
+        for source in _sources(known).values():
+            for node in ast.walk(_parse(source)):
+                if isinstance(node, ast.ImportFrom) and node.level == 1:
+                    names = [node.module] if node.module else [alias.name for alias in node.names]
+                    siblings = [f"{package}.{name}" for name in names]
+                    found += [name for name in siblings if name not in found and _exists(name)]
+    return found
+
+
+def _exists(name: str) -> bool:
+    return all(path.exists() for path in _sources(name).values())
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}") from error
 
 
 def _sources(name: str) -> dict[str, Path]:
@@ -60,7 +87,7 @@ def _sources(name: str) -> dict[str, Path]:
 
 
 def _without_docstrings(path: Path) -> ast.Module:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parse(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]

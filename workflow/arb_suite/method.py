@@ -21,7 +21,10 @@ from .encoders import conv_encoder
 from .jobs import UserError
 from .seeds import stream_seed
 
-__all__ = ["BaseMethod", "JointEmbedding", "MomentumMethod", "Sizes", "build_method", "keep_queue", "new_method"]
+__all__ = ["N_LARGE", "BaseMethod", "JointEmbedding", "MomentumMethod", "Sizes", "build_method", "keep_queue", "new_method"]
+
+
+N_LARGE = 2  # views of full size; they come first
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class BaseMethod(nn.Module):
         Parameters
         ----------
         views : sequence of (B, C, H, W) float Tensor
-            As the run is configured; the first two are of full size, further ones
-            may be smaller.
+            As the run is configured; the first two (`N_LARGE`) are of full size,
+            further ones may be smaller.
         labels : (B,) int64 Tensor
             Classes of the images.
         generator : torch.Generator
@@ -129,7 +132,13 @@ class MomentumMethod(BaseMethod):
 
 
 def keep_queue(bank: MemoryBankModule) -> MemoryBankModule:
-    """Make the entries of a memory bank part of its state, which lightly leaves out, so that resumed training has them."""
+    """
+    Make the entries of a memory bank part of its state, which lightly leaves out, so that resumed training has them.
+
+    They are random unit vectors until batches have filled the bank. Where its size is not
+    a multiple of the batch, lightly drops what no longer fits at its end.
+
+    """
     for name in ("bank", "bank_ptr"):
         bank.register_buffer(name, getattr(bank, name))
     return bank

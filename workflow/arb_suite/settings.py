@@ -18,7 +18,7 @@ import jsonschema
 import yaml
 
 from . import methods
-from .code_version import code_version, imports
+from .code_version import code_version, imports, with_siblings
 from .digits import N_SOURCES
 from .files import json_hash
 from .jobs import UserError
@@ -122,6 +122,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     schemas = _read_schema(METHODS_SCHEMA)
     runs = []
     for dataset in filter(config.__contains__, DATASETS):
+        _check_dataset(dataset, config[dataset])
         for name, run in config[dataset]["runs"].items():
             selected = dataset in chosen and (wanted is None or run["method"] in wanted)
             runs.append(_resolve(config, schemas, dataset, name, run, selected))
@@ -146,16 +147,16 @@ def _resolve(
     settings = config[dataset]
     where = f"{dataset}.runs.{name}"
     _check_method(where, run, schemas)
-    for view in run.get("views", settings["default_views"]):
-        if view not in settings["views"]:
-            raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(settings['views'])}")
+    views = run.get("views", settings["default_views"])
+    _check_views(where, views, settings["views"])
     training = {**settings["training"], **run.get("training", {})}
     if config["epochs"] is not None and training["epochs"] > 0:
         training["epochs"] = config["epochs"]
     if config["batch_size"] is not None:
         training["batch_size"] = config["batch_size"]
     options = dict(run.get("options", {}))
-    _check_run(where, settings, run, training, options)
+    if selected:
+        _check_sizes(where, settings, run, training["batch_size"], options)
     return Run(
         dataset=dataset,
         name=name,
@@ -172,7 +173,7 @@ def _resolve(
             "encoder": settings["encoder"],
             "projector_hidden": run.get("projector_hidden", settings["projector_hidden"]),
             "proj_dim": run.get("proj_dim"),
-            "views": [settings["views"][name] for name in run.get("views", settings["default_views"])],
+            "views": [settings["views"][view] for view in views],
             "method": run["method"],
             "options": options,
             "loss_divisor": run["loss_divisor"],
@@ -197,8 +198,8 @@ def _training_code(method: str) -> str:
     shared = [
         f"arb_suite.{name}" for name in ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
     ]
-    own = f"arb_suite.methods.{method}"
-    return code_version(own, *shared, *(["arb_core"] if imports(own, "arb_core") else []))
+    own = with_siblings(f"arb_suite.methods.{method}")
+    return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 
 
 def _known_methods() -> set[str]:
@@ -244,12 +245,9 @@ def _check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]
     _validate(run, {"$defs": schemas["$defs"], **schemas["methods"].get(run["method"], {})}, where)
 
 
-def _check_run(
-    where: str, settings: Mapping[str, Any], run: Mapping[str, Any], training: Mapping[str, Any], options: Mapping[str, Any]
-) -> None:
-    """Refuse what no schema can: values that do not fit each other."""
-    dataset = where.split(".")[0]
-    sources, batch_size = settings["data"]["sources"], training["batch_size"]
+def _check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what no schema can: settings of a data set that do not fit each other."""
+    sources = settings["data"]["sources"]
     if sum(sources.values()) != N_SOURCES:
         raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
     ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
@@ -263,7 +261,23 @@ def _check_run(
     if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
         lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
         raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
-    images = sum(sources[split] for split in settings["fit_on"]) * settings["data"]["renders"]
+
+
+def _check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> None:
+    for view in views:
+        if view not in known:
+            raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(known)}")
+    full = min(known[view]["scale"] for view in views[:2])
+    for view in views[2:]:
+        if known[view]["scale"] > full:
+            raise UserError(f"{where}: the view {view!r} is larger than the first two; put those of full size first")
+
+
+def _check_sizes(
+    where: str, settings: Mapping[str, Any], run: Mapping[str, Any], batch_size: int, options: Mapping[str, Any]
+) -> None:
+    """Refuse a run whose sizes do not fit each other."""
+    images = sum(settings["data"]["sources"][split] for split in settings["fit_on"]) * settings["data"]["renders"]
     if batch_size > images:
         raise UserError(f"{where}: batch_size {batch_size} is larger than the {images} training images; choose less")
     if run["method"] == "arb":
@@ -275,8 +289,8 @@ def _check_run(
         whitened, least = options["whitening_size"], 2 * run["proj_dim"]
         if batch_size % whitened or whitened < least:
             raise UserError(
-                f"{where}: whitening_size {whitened} must divide batch_size {batch_size}"
-                f" and be at least {least}, twice proj_dim, for the covariance to be invertible"
+                f"{where}: whitening_size {whitened} must divide batch_size {batch_size} and be {least} or more, twice proj_dim;"
+                " choose others, or leave w_mse out with methods=..."
             )
 
 

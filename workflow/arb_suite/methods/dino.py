@@ -8,9 +8,7 @@ from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor, nn
 
-from ..method import MomentumMethod, Sizes
-
-LARGE = 2  # views that the teacher sees; the student sees all
+from ..method import N_LARGE, MomentumMethod, Sizes
 
 
 class Method(MomentumMethod):
@@ -72,6 +70,6 @@ class Method(MomentumMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the cross-entropy from the teacher's large views to all other views of the student; the centre moves."""
-        targets = [self.target(view) for view in views[:LARGE]]
+        targets = [self.target(view) for view in views[:N_LARGE]]
         scores = [self.projector(self.encoder(view)) for view in views]
         return self.criterion(targets, scores, teacher_temp=self.temperature)

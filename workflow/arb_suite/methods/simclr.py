@@ -8,7 +8,7 @@ from ..method import JointEmbedding, Sizes
 
 
 class Method(JointEmbedding):
-    """NT-Xent loss and two-layer projector from lightly."""
+    """NT-Xent loss and two-layer projector from lightly, which has batch normalisation after both layers."""
 
     def __init__(self, encoder: nn.Module, sizes: Sizes, temperature: float):
         super().__init__(encoder, SimCLRProjectionHead(sizes.features, sizes.hidden, sizes.embedding))

@@ -9,9 +9,7 @@ from lightly.models.modules.memory_bank import MemoryBankModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..method import BaseMethod, Sizes, keep_queue
-
-LARGE = 2  # views that are assigned to prototypes; all views predict
+from ..method import N_LARGE, BaseMethod, Sizes, keep_queue
 
 
 class Method(BaseMethod):
@@ -52,7 +50,7 @@ class Method(BaseMethod):
         self.prototypes = SwaVPrototypes(sizes.embedding, prototypes)
         self.prototypes.heads[0].bias = None  # lightly's have one; prototypes are directions
         self.criterion = SwaVLoss(temperature, iterations, epsilon)
-        banks = (MemoryBankModule((queue_size, sizes.embedding), feature_dim_first=False) for _ in range(LARGE))
+        banks = (MemoryBankModule((queue_size, sizes.embedding), feature_dim_first=False) for _ in range(N_LARGE))
         self.queues = nn.ModuleList(keep_queue(bank) for bank in banks)
         self.frozen = frozen
         self.queue_after = queue_after
@@ -69,6 +67,6 @@ class Method(BaseMethod):
         embeddings = [functional.normalize(self.embed(view)) for view in views]
         scores = [self.prototypes(z) for z in embeddings]
         with torch.no_grad():
-            earlier = [queue(z, update=True)[1] for queue, z in zip(self.queues, embeddings[:LARGE], strict=True)]
+            earlier = [queue(z, update=True)[1] for queue, z in zip(self.queues, embeddings[:N_LARGE], strict=True)]
             queued = [self.prototypes(z) for z in earlier] if self.uses_queue else None
-        return self.criterion(scores[:LARGE], scores[LARGE:], queued).squeeze()
+        return self.criterion(scores[:N_LARGE], scores[N_LARGE:], queued).squeeze()

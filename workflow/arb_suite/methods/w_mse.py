@@ -28,7 +28,7 @@ class Method(JointEmbedding):
         self.criterion = WMSELoss(sizes.embedding, w_size=whitening_size)
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return 2 - 2 cos of the whitened embeddings ; the generator draws who is whitened with whom."""
+        """Return 2 - 2 cos of the whitened embeddings; the generator draws who is whitened with whom."""
         embeddings = torch.cat([self.embed(view) for view in views])
         # lightly draws from torch's global generator, which is put back afterwards.
         with torch.random.fork_rng(devices=[]):
