@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from arb_suite.jobs import UserError
-from arb_suite.settings import plan_runs, read_resolved
+from arb_suite.jobs import UserError, read_resolved
+from arb_suite.settings import plan_runs
 
 ROOT = Path(__file__).parents[2]
 ARB = "digits.runs.arb_d32"
@@ -325,23 +325,19 @@ from arb_suite.settings import plan_runs
 print(json.dumps({run.name: run.config_hash for run in plan_runs(json.load(sys.stdin))}))
 """
 
-    def hashes():
-        path = os.pathsep.join([str(place), str(ROOT)])
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            input=json.dumps(config),
-            env={**os.environ, "PYTHONPATH": path},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(done.stdout)
-
-    before = hashes()
     with (place / f"arb_suite/{module}.py").open("a", encoding="utf-8") as file:
         file.write("\nADDED = 1\n")
-    after = hashes()
+    planned = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(config),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(place), str(ROOT)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before = {run.name: run.config_hash for run in plan_runs(config)}
+    after = json.loads(planned.stdout)
     assert {name for name in before if before[name] != after[name]} == (concerned or set(before))
 
 

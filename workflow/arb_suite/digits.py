@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .files import array_hash, write_json, write_npz
-from .jobs import job_parser, run_job
+from .jobs import job_parser, read_resolved, run_job
 
 __all__ = ["N_SOURCES", "SPLITS", "render_digits", "split_sources"]
 
@@ -138,8 +138,6 @@ def build(settings: Mapping[str, Any], out: Path, report: Callable[[str], None])
 
 def main() -> None:
     """Run the rule ``digits``."""
-    from .settings import read_resolved
-
     parser = job_parser("Render the embedded data set.")
     parser.add_argument("--settings", required=True, help="the data settings, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="the npz archive to write")

@@ -17,10 +17,9 @@ from .checkpoints import load_state
 from .determinism import compute_deterministically
 from .files import write_csv, write_npz
 from .images import load_images
-from .jobs import UserError, job_parser, run_job
+from .jobs import UserError, job_parser, read_resolved, run_job
 from .method import new_method
 from .seeds import stream_seed
-from .settings import read_resolved
 
 __all__ = ["effective_rank", "knn_classes", "linear_probe", "outputs"]
 

@@ -1,13 +1,15 @@
 """How a job behaves: progress to the terminal and a log, one clear sentence on bad input."""
 
 import argparse
+import json
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PARENT", "SENTENCES", "UserError", "job_parser", "run_job"]
+__all__ = ["PARENT", "SENTENCES", "UserError", "job_parser", "read_resolved", "run_job"]
 
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
@@ -66,6 +68,14 @@ def run_job(work: Callable[[argparse.Namespace, Callable[[str], None]], None], p
             print(f"error: {sentence}", file=sys.stderr)
             _leave_for_the_end(sentence)
             sys.exit(1)
+
+
+def read_resolved(text: str) -> dict[str, Any]:
+    """Read the settings that a rule hands to its job as JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"--settings is not JSON: {error}") from error
 
 
 def _leave_for_the_end(sentence: str) -> None:

@@ -18,11 +18,11 @@ from .checkpoints import load_state, save_state
 from .determinism import compute_deterministically
 from .files import exclusive, json_hash, write_json
 from .images import ImageSet, load_images
-from .jobs import UserError, job_parser, run_job
+from .jobs import UserError, job_parser, read_resolved, run_job
 from .method import BaseMethod, new_method
 from .progress import Progress
 from .seeds import stream_seed
-from .settings import checkpoint_path, read_resolved
+from .settings import checkpoint_path
 from .views import random_view
 
 __all__ = ["train"]

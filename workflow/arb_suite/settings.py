@@ -4,26 +4,19 @@ Imports no torch, so that the workflow can be planned in a moment.
 """
 
 import csv
-import json
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
-from . import methods
+from .checks import check_dataset, check_method, check_sizes, check_views, known_methods, read_schema, validate
 from .code_version import code_version, imports, with_siblings
-from .digits import N_SOURCES
 from .files import json_hash
 from .jobs import UserError
 
-__all__ = ["DATASETS", "Run", "plan_runs", "read_resolved"]
+__all__ = ["DATASETS", "Run", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -111,18 +104,18 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         is started.
 
     """
-    _validate(config, _read_schema(SCHEMA), "")
+    validate(config, read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
-    wanted = set(_names(config["methods"], _known_methods(), "method")) if config["methods"] else None
+    wanted = set(_names(config["methods"], known_methods(), "method")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
     for dataset in chosen:
         if dataset not in config:
             raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: digits")
-    schemas = _read_schema(METHODS_SCHEMA)
+    schemas = read_schema(METHODS_SCHEMA)
     runs = []
     for dataset in filter(config.__contains__, DATASETS):
-        _check_dataset(dataset, config[dataset])
+        check_dataset(dataset, config[dataset])
         for name, run in config[dataset]["runs"].items():
             selected = dataset in chosen and (wanted is None or run["method"] in wanted)
             runs.append(_resolve(config, schemas, dataset, name, run, selected))
@@ -133,22 +126,14 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     return runs
 
 
-def read_resolved(text: str) -> dict[str, Any]:
-    """Read the settings that a rule hands to its job as JSON."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings is not JSON: {error}") from error
-
-
 def _resolve(
     config: Mapping[str, Any], schemas: Mapping[str, Any], dataset: str, name: str, run: Mapping[str, Any], selected: bool
 ) -> Run:
     settings = config[dataset]
     where = f"{dataset}.runs.{name}"
-    _check_method(where, run, schemas)
+    check_method(where, run, schemas)
     views = run.get("views", settings["default_views"])
-    _check_views(where, views, settings["views"])
+    check_views(where, views, settings["views"])
     training = {**settings["training"], **run.get("training", {})}
     if config["epochs"] is not None and training["epochs"] > 0:
         training["epochs"] = config["epochs"]
@@ -156,7 +141,7 @@ def _resolve(
         training["batch_size"] = config["batch_size"]
     options = dict(run.get("options", {}))
     if selected:
-        _check_sizes(where, settings, run, training["batch_size"], options)
+        check_sizes(where, settings, run, training["batch_size"], options)
     return Run(
         dataset=dataset,
         name=name,
@@ -202,10 +187,6 @@ def _training_code(method: str) -> str:
     return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 
 
-def _known_methods() -> set[str]:
-    return {module.name for module in pkgutil.iter_modules(methods.__path__)}
-
-
 def _names(text: str, known: Any, what: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
@@ -214,84 +195,6 @@ def _names(text: str, known: Any, what: str) -> list[str]:
     if not names:
         raise UserError(f"no {what} given; known are {', '.join(sorted(known))}")
     return list(dict.fromkeys(names))
-
-
-def _read_schema(path: Path) -> dict[str, Any]:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error}); run from the root of a clone of the repository") from error
-
-
-def _validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
-    # The standard takes 3.0 for an integer, and Python's yaml reads .nan and .inf as numbers.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
-        }
-    )
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(dict(value)))
-    if error is not None:
-        place = f"{where}{error.json_path.removeprefix('$')}".removeprefix(".") or "top level"
-        raise UserError(f"configuration: {place}: {error.message}")
-
-
-def _check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
-    """Refuse a run of an unknown method, or one that does not say what its method asks for."""
-    if run["method"] not in _known_methods():
-        raise UserError(f"{where}: unknown method {run['method']!r}; known are {', '.join(sorted(_known_methods()))}")
-    _validate(run, {"$defs": schemas["$defs"], **schemas["methods"].get(run["method"], {})}, where)
-
-
-def _check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
-    """Refuse what no schema can: settings of a data set that do not fit each other."""
-    sources = settings["data"]["sources"]
-    if sum(sources.values()) != N_SOURCES:
-        raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
-    ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
-    for view, of in settings["views"].items():
-        ranges |= {f"views.{view}.{name}": of[name] for name in ("crop_area", "crop_aspect")}
-    for name, (low, high) in ranges.items():
-        if low > high:
-            raise UserError(f"{dataset}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
-    if settings["score_on"] in settings["fit_on"]:
-        raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
-    if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
-        lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
-        raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
-
-
-def _check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> None:
-    for view in views:
-        if view not in known:
-            raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(known)}")
-    full = min(known[view]["scale"] for view in views[:2])
-    for view in views[2:]:
-        if known[view]["scale"] > full:
-            raise UserError(f"{where}: the view {view!r} is larger than the first two; put those of full size first")
-
-
-def _check_sizes(
-    where: str, settings: Mapping[str, Any], run: Mapping[str, Any], batch_size: int, options: Mapping[str, Any]
-) -> None:
-    """Refuse a run whose sizes do not fit each other."""
-    images = sum(settings["data"]["sources"][split] for split in settings["fit_on"]) * settings["data"]["renders"]
-    if batch_size > images:
-        raise UserError(f"{where}: batch_size {batch_size} is larger than the {images} training images; choose less")
-    if run["method"] == "arb":
-        feature = options.get("level", "feature") == "feature"
-        what, size = ("proj_dim", run["proj_dim"]) if feature else ("batch_size", batch_size)
-        if size % options["groups"]:
-            raise UserError(f"{where}: groups {options['groups']} does not divide {what} {size}; choose a divisor of {size}")
-    if run["method"] == "w_mse":
-        whitened, least = options["whitening_size"], 2 * run["proj_dim"]
-        if batch_size % whitened or whitened < least:
-            raise UserError(
-                f"{where}: whitening_size {whitened} must divide batch_size {batch_size} and be {least} or more, twice proj_dim;"
-                " choose others, or leave w_mse out with methods=..."
-            )
 
 
 def _check_rows(runs: Sequence[Run]) -> None:

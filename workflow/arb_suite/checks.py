@@ -1,0 +1,110 @@
+"""What a configuration must fulfil before anything is started: the schemas, and what no schema can say."""
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from . import methods
+from .digits import N_SOURCES
+from .jobs import UserError
+
+__all__ = [
+    "check_dataset",
+    "check_method",
+    "check_sizes",
+    "check_views",
+    "known_methods",
+    "read_schema",
+    "validate",
+]
+
+
+def known_methods() -> set[str]:
+    """Return the names of the methods: of the files in the folder ``methods``."""
+    return {module.name for module in pkgutil.iter_modules(methods.__path__)}
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """Read a schema below the current folder, or say where to stand."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error}); run from the root of a clone of the repository") from error
+
+
+def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
+    """Refuse what a schema does not allow, with the place below `where` in the configuration."""
+    # The standard takes 3.0 for an integer, and Python's yaml reads .nan and .inf as numbers.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
+        }
+    )
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(dict(value)))
+    if error is not None:
+        place = f"{where}{error.json_path.removeprefix('$')}".removeprefix(".") or "top level"
+        raise UserError(f"configuration: {place}: {error.message}")
+
+
+def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Refuse a run of an unknown method, or one that does not say what its method asks for."""
+    if run["method"] not in known_methods():
+        raise UserError(f"{where}: unknown method {run['method']!r}; known are {', '.join(sorted(known_methods()))}")
+    validate(run, {"$defs": schemas["$defs"], **schemas["methods"].get(run["method"], {})}, where)
+
+
+def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what no schema can: settings of a data set that do not fit each other."""
+    sources = settings["data"]["sources"]
+    if sum(sources.values()) != N_SOURCES:
+        raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
+    ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
+    for view, of in settings["views"].items():
+        ranges |= {f"views.{view}.{name}": of[name] for name in ("crop_area", "crop_aspect")}
+    for name, (low, high) in ranges.items():
+        if low > high:
+            raise UserError(f"{dataset}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
+    if settings["score_on"] in settings["fit_on"]:
+        raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
+    if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
+        lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
+        raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
+
+
+def check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Refuse unknown views, and small ones in the place of the first two."""
+    for view in views:
+        if view not in known:
+            raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(known)}")
+    full = min(known[view]["scale"] for view in views[:2])
+    for view in views[2:]:
+        if known[view]["scale"] > full:
+            raise UserError(f"{where}: the view {view!r} is larger than the first two; put those of full size first")
+
+
+def check_sizes(
+    where: str, settings: Mapping[str, Any], run: Mapping[str, Any], batch_size: int, options: Mapping[str, Any]
+) -> None:
+    """Refuse a run whose sizes do not fit each other."""
+    images = sum(settings["data"]["sources"][split] for split in settings["fit_on"]) * settings["data"]["renders"]
+    if batch_size > images:
+        raise UserError(f"{where}: batch_size {batch_size} is larger than the {images} training images; choose less")
+    if run["method"] == "arb":
+        feature = options.get("level", "feature") == "feature"
+        what, size = ("proj_dim", run["proj_dim"]) if feature else ("batch_size", batch_size)
+        if size % options["groups"]:
+            raise UserError(f"{where}: groups {options['groups']} does not divide {what} {size}; choose a divisor of {size}")
+    if run["method"] == "w_mse":
+        whitened, least = options["whitening_size"], 2 * run["proj_dim"]
+        if batch_size % whitened or whitened < least:
+            raise UserError(
+                f"{where}: whitening_size {whitened} must divide batch_size {batch_size} and be {least} or more,"
+                " twice proj_dim; choose others, or leave w_mse out with methods=..."
+            )
