@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from arb_suite.code_version import code_version, imports, with_siblings
+from arb_suite.code_version import code_version, dependencies, imports
 from arb_suite.jobs import UserError
 
 SOURCE = '''"""A module."""
@@ -138,30 +138,44 @@ def test_imports_of_a_module_are_found(package, statement, found):
     assert imports("measured.area", "arb_core") is found
 
 
+@pytest.fixture
+def subpackage(package):
+    """A package inside that package."""
+    folder = package / "inner"
+    folder.mkdir()
+    for name in ("__init__", "mass", "weight"):
+        (folder / f"{name}.py").write_text("x = 1\n")
+    return folder
+
+
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        ("from .volume import x", ["measured.area", "measured.volume"]),
-        ("from . import volume", ["measured.area", "measured.volume"]),
-        ("def later():\n    from .volume import x", ["measured.area", "measured.volume"]),
-        ("from .nowhere import x", ["measured.area"]),
-        ("from volume import x", ["measured.area"]),
-        ("import volume", ["measured.area"]),
+        ("from .weight import x", ["inner.weight"]),
+        ("from . import weight", ["inner.weight"]),
+        ("def later():\n    from .weight import x", ["inner.weight"]),
+        ("from ..volume import x", ["volume"]),
+        ("from .. import volume", ["volume"]),
+        ("from ..volume import x\nfrom .weight import x", ["inner.weight", "volume"]),
+        ("from .nowhere import x", []),
+        ("from weight import x", []),
+        ("import weight", []),
     ],
 )
-def test_siblings_of_a_module_are_found(package, statement, found):
-    (package / "area.py").write_text(statement + "\n")
-    assert with_siblings("measured.area") == found
+def test_what_a_module_rests_on_is_found(subpackage, statement, found):
+    (subpackage / "mass.py").write_text(statement + "\n")
+    assert dependencies("measured.inner.mass") == ["measured.inner.mass", *(f"measured.{name}" for name in found)]
 
 
-def test_siblings_of_siblings_are_found_also_in_a_circle(package):
-    (package / "area.py").write_text("from .volume import x\n")
-    (package / "volume.py").write_text("from . import mass, area\n")
-    (package / "mass.py").write_text("from .volume import x\n")
-    assert with_siblings("measured.area") == ["measured.area", "measured.volume", "measured.mass"]
+def test_what_siblings_rest_on_is_found_also_in_a_circle(subpackage):
+    (subpackage / "mass.py").write_text("from .weight import x\n")
+    (subpackage / "weight.py").write_text("from . import force, mass\n")
+    (subpackage / "force.py").write_text("from ..volume import x\n")
+    names = ("inner.mass", "inner.weight", "inner.force", "volume")
+    assert dependencies("measured.inner.mass") == [f"measured.{name}" for name in names]
 
 
-@pytest.mark.parametrize("function", [code_version, with_siblings, lambda name: imports(name, "arb_core")])
+@pytest.mark.parametrize("function", [code_version, dependencies, lambda name: imports(name, "arb_core")])
 def test_a_module_that_is_no_python_is_an_error_that_names_the_line(package, function):
     (package / "area.py").write_text("x = 1\nif:\n")
     with pytest.raises(UserError, match=r"area\.py, line 2: invalid syntax"):

@@ -390,6 +390,16 @@ def test_without_epochs_the_encoder_stays_as_initialised(images, tmp_path):
     assert_same((method, record), (new_method(settings("random_encoder"), 1, 4, seed=5), {"losses": []}))
 
 
+def test_all_that_a_method_keeps_is_in_its_state():
+    for name in NAMES:
+        method = new_method(settings(name), 1, 4, seed=0)
+        kept = {place for place, _ in method.named_buffers()} | {place for place, _ in method.named_parameters()}
+        if name == "simclr":
+            kept -= {"criterion.memory_bank.bank", "criterion.memory_bank.bank_ptr"}  # of size 0
+        assert kept == set(method.state_dict())
+        assert any("bank" in place for place in kept) == (name in ("moco_v2", "ressl", "swav"))
+
+
 # --- what cannot be trained -------------------------------------------------------------------------------------------
 
 
@@ -410,3 +420,29 @@ def test_infinite_images_are_refused(images, tmp_path, name):
     with pytest.raises(UserError, match="epoch 1, step 1"):
         train(infinite, settings(name), 0, tmp_path / "seed0.state", Recorder())
     assert not (tmp_path / "seed0.state").exists()
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda loss: None, "None"),
+        (lambda loss: 1.5, "1.5"),
+        (lambda loss: loss.repeat(2), "tensor"),
+        (lambda loss: loss.detach(), "tensor"),
+    ],
+)
+def test_a_loss_that_is_none_is_refused(images, tmp_path, monkeypatch, returned, said):
+    class Wrong(Schedule):
+        def loss(self, *batch):
+            return returned(super().loss(*batch))
+
+    monkeypatch.setattr(pretrain, "new_method", lambda *_: Wrong(conv_encoder(1, [4], [2])))
+    with pytest.raises(UserError, match=f"method supervised: loss must return a scalar tensor with a gradient, not {said}"):
+        train(images, settings("supervised"), 0, tmp_path / "seed0.state", Recorder())
+
+
+def test_a_file_without_a_method_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "nothing.py").write_text("x = 1\n")
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    with pytest.raises(UserError, match=r"nothing\.py has no class Method"):
+        build_method("nothing", conv_encoder(1, [4], [1]), Sizes(4, 8, 8, 4), {})

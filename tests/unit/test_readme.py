@@ -23,6 +23,17 @@ def test_table_of_the_readme_is_the_reference_measurement(monkeypatch):
     assert shown[1] == render_text(table, orderings)
 
 
+def test_trials_of_the_readme_are_those_on_record():
+    trials = pd.read_csv(REFERENCE / "pilot.csv", dtype=str, keep_default_na=False)
+    trials = trials[trials["setting"] == "as configured"].set_index(["run", "epochs"])
+    shown = re.findall(r"^\| (\w+) \| ([\d.]+) / ([\d.]+) \| ([\d.]+) / ([\d.]+) \|$", README, re.MULTILINE)
+    assert {run for run, *_ in shown} == {run for run, epochs in trials.index if epochs == "100"}
+    for run, *values in shown:
+        assert values == [
+            trials.loc[(run, epochs), metric] for epochs in ("20", "100") for metric in ("linear_top1", "knn5_top1")
+        ]
+
+
 def test_python_example_of_the_readme_runs():
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "arb_core" in code]
     names: dict = {}

@@ -223,6 +223,11 @@ def test_sizes_of_runs_that_are_not_asked_for_do_not_matter(config):
     assert {run.training["batch_size"] for run in runs if run.selected} == {96}
 
 
+def test_runs_can_be_selected_by_their_own_name(config):
+    runs = plan_runs(changed(config, methods="arb_d32, simsiam, supervised"))
+    assert {run.name for run in runs if run.selected} == {"arb_d32", "simsiam", "supervised"}
+
+
 def test_methods_select_runs(config):
     runs = plan_runs(changed(config, methods="arb, random_encoder"))
     assert {run.name for run in runs if run.selected} == {"arb_d32", "arb_d256", "random_encoder"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .jobs import UserError
 
-__all__ = ["code_version", "imports", "with_siblings"]
+__all__ = ["code_version", "dependencies", "imports"]
 
 
 @cache
@@ -32,7 +32,7 @@ def code_version(*modules: str) -> str:
 
     """
     digest = hashlib.sha256()
-    for name in sorted(modules):
+    for name in sorted(set(modules)):
         for place, path in _sources(name).items():
             digest.update(f"{name} {place}\n{ast.dump(_without_docstrings(path))}\n".encode())
     return digest.hexdigest()[:12]
@@ -49,18 +49,26 @@ def imports(module: str, package: str) -> bool:
     return False
 
 
-def with_siblings(module: str) -> list[str]:
-    """Return a module and the modules of its package that it imports as ``from .name import``, and those that they import."""
+def dependencies(module: str) -> list[str]:
+    """
+    Return what a module of a subpackage rests on there, itself first.
+
+    Modules beside it that it imports (``from .name import``), and those that they
+    import; modules one level up (``from ..name import``), without what these import.
+
+    """
     package = module.rpartition(".")[0]
-    found = [module]
+    above = package.rpartition(".")[0]
+    found, beyond = [module], []
     for known in found:  # it grows meanwhile
         for source in _sources(known).values():
             for node in ast.walk(_parse(source)):
-                if isinstance(node, ast.ImportFrom) and node.level == 1:
+                if isinstance(node, ast.ImportFrom) and node.level in (1, 2):
                     names = [node.module] if node.module else [alias.name for alias in node.names]
-                    siblings = [f"{package}.{name}" for name in names]
-                    found += [name for name in siblings if name not in found and _exists(name)]
-    return found
+                    place, into = (package, found) if node.level == 1 else (above, beyond)
+                    imported = [f"{place}.{name}" for name in names]
+                    into += [name for name in imported if name not in into and _exists(name)]
+    return found + beyond
 
 
 def _exists(name: str) -> bool:

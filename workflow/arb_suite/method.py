@@ -21,7 +21,7 @@ from .encoders import conv_encoder
 from .jobs import UserError
 from .seeds import stream_seed
 
-__all__ = ["N_LARGE", "BaseMethod", "JointEmbedding", "MomentumMethod", "Sizes", "build_method", "keep_queue", "new_method"]
+__all__ = ["N_LARGE", "BaseMethod", "JointEmbedding", "MomentumMethod", "Sizes", "build_method", "new_method"]
 
 
 N_LARGE = 2  # views of full size; they come first
@@ -80,7 +80,8 @@ class BaseMethod(nn.Module):
         labels : (B,) int64 Tensor
             Classes of the images.
         generator : torch.Generator
-            Source of the method's own randomness.
+            Source of all of the method's own randomness; its state is kept in
+            checkpoints, that of torch's global generator is not.
 
         Returns
         -------
@@ -131,19 +132,6 @@ class MomentumMethod(BaseMethod):
         return self.teacher(view)
 
 
-def keep_queue(bank: MemoryBankModule) -> MemoryBankModule:
-    """
-    Make the entries of a memory bank part of its state, which lightly leaves out, so that resumed training has them.
-
-    They are random unit vectors until batches have filled the bank. Where its size is not
-    a multiple of the batch, lightly drops what no longer fits at its end.
-
-    """
-    for name in ("bank", "bank_ptr"):
-        bank.register_buffer(name, getattr(bank, name))
-    return bank
-
-
 def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> BaseMethod:
     """
     Build a method by the name of its file.
@@ -160,10 +148,18 @@ def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> 
     if name not in known:
         raise UserError(f"unknown method {name!r}; known are {', '.join(known)}")
     module = importlib.import_module(f"{methods.__name__}.{name}")
+    if not hasattr(module, "Method"):
+        raise UserError(f"{module.__file__} has no class Method; name the class of the method so")
     try:
-        return module.Method(encoder, sizes, **options)
+        method = module.Method(encoder, sizes, **options)
     except (TypeError, ValueError) as error:
         raise UserError(f"method {name} cannot be built with options {options}: {error}") from error
+    # lightly leaves the entries of its memory banks out of the state; training that is resumed needs them.
+    for part in method.modules():
+        if isinstance(part, MemoryBankModule) and part.size[0]:
+            for place, buffer in list(part.named_buffers(recurse=False)):
+                part.register_buffer(place, buffer)
+    return method
 
 
 def new_method(settings: Mapping[str, Any], in_channels: int, classes: int, seed: int) -> BaseMethod:

@@ -134,13 +134,19 @@ def _epoch(
         views = [random_view(images, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
         try:
-            loss = method.loss(views, data.labels[batch], streams["method0"]) / settings["loss_divisor"]
+            loss = method.loss(views, data.labels[batch], streams["method0"])
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise UserError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
+        if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
+            raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
+        loss = loss / settings["loss_divisor"]
         losses.append(loss.item())
         if not np.isfinite(losses[-1]):
-            raise UserError(f"the loss is {losses[-1]} in epoch {epoch + 1}, step {step + 1}; choose a smaller learning_rate")
+            raise UserError(
+                f"the loss is {losses[-1]} in epoch {epoch + 1}, step {step + 1};"
+                " choose a smaller learning_rate, or look at what the method makes of its input"
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .checks import check_dataset, check_method, check_sizes, check_views, known_methods, read_schema, validate
-from .code_version import code_version, imports, with_siblings
+from .code_version import code_version, dependencies, imports
 from .files import json_hash
 from .jobs import UserError
 
@@ -106,7 +106,8 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     """
     validate(config, read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
-    wanted = set(_names(config["methods"], known_methods(), "method")) if config["methods"] else None
+    known = known_methods() | {name for dataset in DATASETS if dataset in config for name in config[dataset]["runs"]}
+    wanted = set(_names(config["methods"], known, "method or run")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
     for dataset in chosen:
@@ -117,7 +118,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     for dataset in filter(config.__contains__, DATASETS):
         check_dataset(dataset, config[dataset])
         for name, run in config[dataset]["runs"].items():
-            selected = dataset in chosen and (wanted is None or run["method"] in wanted)
+            selected = dataset in chosen and (wanted is None or not wanted.isdisjoint({name, run["method"]}))
             runs.append(_resolve(config, schemas, dataset, name, run, selected))
     if not any(run.selected for run in runs):
         raise UserError(f"methods: {config['methods']} names no run of {config['datasets']}")
@@ -161,7 +162,7 @@ def _resolve(
             "views": [settings["views"][view] for view in views],
             "method": run["method"],
             "options": options,
-            "loss_divisor": run["loss_divisor"],
+            "loss_divisor": run.get("loss_divisor", 1),
             "threads": settings["threads"],
             **training,
             "code": _training_code(run["method"]),
@@ -183,7 +184,7 @@ def _training_code(method: str) -> str:
     shared = [
         f"arb_suite.{name}" for name in ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
     ]
-    own = with_siblings(f"arb_suite.methods.{method}")
+    own = dependencies(f"arb_suite.methods.{method}")
     return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 
 

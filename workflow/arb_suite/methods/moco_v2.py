@@ -7,7 +7,7 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
-from ..method import MomentumMethod, Sizes, keep_queue
+from ..method import MomentumMethod, Sizes
 
 
 class Method(MomentumMethod):
@@ -22,8 +22,6 @@ class Method(MomentumMethod):
         super().__init__(encoder, MoCoProjectionHead(sizes.features, sizes.hidden, sizes.embedding), momentum)
         bank = (queue_size, sizes.embedding)
         self.criteria = nn.ModuleList(NTXentLoss(temperature, memory_bank_size=bank) for _ in range(2))
-        for criterion in self.criteria:
-            keep_queue(criterion.memory_bank)
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean over both directions of the contrastive loss; the keys join their queues."""

@@ -8,7 +8,7 @@ from lightly.models.modules.memory_bank import MemoryBankModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..method import MomentumMethod, Sizes, keep_queue
+from ..method import MomentumMethod, Sizes
 
 
 class RelationalLoss(nn.Module):
@@ -57,7 +57,7 @@ class Method(MomentumMethod):
         # Two layers without batch normalisation, as solo-learn gives ReSSL; they are MoCo's.
         super().__init__(encoder, MoCoProjectionHead(sizes.features, sizes.hidden, sizes.embedding), momentum)
         self.criterion = RelationalLoss(student_temperature, teacher_temperature)
-        self.queue = keep_queue(MemoryBankModule((queue_size, sizes.embedding)))
+        self.queue = MemoryBankModule((queue_size, sizes.embedding))
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the relational loss to what was in the queue before; the teacher's embeddings join it."""

@@ -9,7 +9,7 @@ from lightly.models.modules.memory_bank import MemoryBankModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..method import N_LARGE, BaseMethod, Sizes, keep_queue
+from ..method import N_LARGE, BaseMethod, Sizes
 
 
 class Method(BaseMethod):
@@ -28,7 +28,7 @@ class Method(BaseMethod):
         Fraction of the training for which the prototypes stay as initialised.
     queue_size : int
         Earlier embeddings that are assigned together with the batch, for each
-        large view.
+        large view; random unit vectors until batches have filled the queue.
     queue_after : float
         Fraction of the training after which they are.
 
@@ -50,8 +50,8 @@ class Method(BaseMethod):
         self.prototypes = SwaVPrototypes(sizes.embedding, prototypes)
         self.prototypes.heads[0].bias = None  # lightly's have one; prototypes are directions
         self.criterion = SwaVLoss(temperature, iterations, epsilon)
-        banks = (MemoryBankModule((queue_size, sizes.embedding), feature_dim_first=False) for _ in range(N_LARGE))
-        self.queues = nn.ModuleList(keep_queue(bank) for bank in banks)
+        bank = (queue_size, sizes.embedding)
+        self.queues = nn.ModuleList(MemoryBankModule(bank, feature_dim_first=False) for _ in range(N_LARGE))
         self.frozen = frozen
         self.queue_after = queue_after
         self.uses_queue = False
