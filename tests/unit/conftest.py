@@ -4,12 +4,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from arb_suite.tables import read_printed
 from arb_suite.workflow import Plan
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """As in the jobs of the workflow."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from torch import nn
 
 from arb_suite.method import new_method
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N, D, QUEUE, PROTOTYPES = 16, 4, 48, 7
 MOMENTUM = {"byol": [0.9, 1.0], "moco_v2": [0.9, 0.99], "dino": [0.8, 0.95], "ressl": [0.7, 1.0]}
 OPTIONS = {
@@ -39,15 +41,6 @@ OPTIONS = {
     "vicreg": {"lambda_param": 25.0, "mu_param": 10.0, "nu_param": 3.0},
     "w_mse": {"whitening_size": N // 2},
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """As in the jobs of the workflow."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def build(name, noise=0.1, **options):

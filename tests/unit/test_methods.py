@@ -15,6 +15,8 @@ from arb_suite.method import BaseMethod, Sizes, build_method, new_method
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((ROOT / "workflow/config/digits.yaml").read_text(encoding="utf-8"))["digits"]
 NAMES = sorted(module.name for module in pkgutil.iter_modules(methods.__path__))
@@ -60,15 +62,6 @@ def settings(method, options=None, **training):
 def images():
     stream = torch.Generator().manual_seed(0)
     return ImageSet(torch.rand(64, 1, 12, 12, generator=stream), torch.arange(64) % 4, torch.arange(64), 4, "synthetic")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """As in the jobs of the workflow."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class InterruptedByTestError(Exception):

@@ -57,7 +57,7 @@ class BaseMethod(nn.Module):
 
     @property
     def embedder(self) -> nn.Module | None:
-        """What maps features to embeddings of the configured dimension: the projector, where it does nothing more."""
+        """What maps features to the embeddings: the projector, unless that one goes further."""
         return self.projector
 
     def embed(self, view: Tensor) -> Tensor:
