@@ -154,7 +154,7 @@ PREDICTOR = {"prediction_hidden": 6}
         ("dino", {}, "16 BN GELU 16 BN GELU 4", None),
     ],
 )
-def test_heads_are_built_as_in_their_papers(name, options, projector, predictor):
+def test_heads_are_built_as_declared(name, options, projector, predictor):
     run = settings(name, options_of(name) | options) | {"proj_dim": 4}
     method = new_method(run, 1, 4, seed=0)
     assert layers(method.projector) == projector.split()
@@ -424,7 +424,7 @@ def test_infinite_images_are_refused(images, tmp_path, name):
         (lambda loss: loss.detach(), "tensor"),
     ],
 )
-def test_a_loss_that_is_none_is_refused(images, tmp_path, monkeypatch, returned, said):
+def test_what_is_no_scalar_loss_is_refused(images, tmp_path, monkeypatch, returned, said):
     class Wrong(Schedule):
         def loss(self, *batch):
             return returned(super().loss(*batch))

@@ -34,6 +34,12 @@ def test_trials_of_the_readme_are_those_on_record():
         ]
 
 
+def test_every_trial_is_on_record_once():
+    trials = pd.read_csv(REFERENCE / "pilot.csv", dtype=str, keep_default_na=False)
+    assert not trials.duplicated(["run", "setting", "epochs", "seed"]).any()
+    assert not trials.duplicated([name for name in trials if name != "setting"]).any()
+
+
 def test_python_example_of_the_readme_runs():
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "arb_core" in code]
     names: dict = {}

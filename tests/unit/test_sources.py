@@ -100,4 +100,10 @@ def test_the_groups_of_arb_are_explicit():
     arb = [run for run in RUNS.values() if run["method"] == "arb"]
     assert len(arb) == 2
     for run in arb:
-        assert run["remark"].startswith(f"{run['options']['groups']} group ")
+        assert run["options"]["groups"] == 1
+        assert "the paper does not print how many groups" in run["remark"]
+
+
+@pytest.mark.parametrize("run", ["swav", "dino"])
+def test_multi_crop_methods_have_two_small_crops(run):
+    assert RUNS[run]["views"] == ["standard", "standard", "small", "small"]

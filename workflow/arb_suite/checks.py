@@ -1,6 +1,5 @@
 """What a configuration must fulfil before anything is started: the schemas, and what no schema can say."""
 
-import pkgutil
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -9,24 +8,18 @@ from typing import Any
 import jsonschema
 import yaml
 
-from . import methods
 from .digits import N_SOURCES
 from .jobs import UserError
+from .methods import check_known
 
 __all__ = [
     "check_dataset",
     "check_method",
     "check_sizes",
     "check_views",
-    "known_methods",
     "read_schema",
     "validate",
 ]
-
-
-def known_methods() -> set[str]:
-    """Return the names of the methods: of the files in the folder ``methods``."""
-    return {module.name for module in pkgutil.iter_modules(methods.__path__)}
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -55,8 +48,7 @@ def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
 
 def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
     """Refuse a run of an unknown method, or one that does not say what its method asks for."""
-    if run["method"] not in known_methods():
-        raise UserError(f"{where}: unknown method {run['method']!r}; known are {', '.join(sorted(known_methods()))}")
+    check_known(run["method"], f"{where}: ")
     validate(run, {"$defs": schemas["$defs"], **schemas["methods"].get(run["method"], {})}, where)
 
 

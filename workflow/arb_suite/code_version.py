@@ -40,35 +40,41 @@ def code_version(*modules: str) -> str:
 
 def imports(module: str, package: str) -> bool:
     """Tell whether the source of a module imports from a package, without importing either."""
-    (source,) = _sources(module).values()
-    for node in ast.walk(_parse(source)):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if any(name.split(".")[0] == package for name in names):
-            return True
-    return False
+    return any(name.split(".")[0] == package for name in _imported(module))
 
 
 def dependencies(module: str) -> list[str]:
     """
     Return what a module of a subpackage rests on there, itself first.
 
-    Modules beside it that it imports (``from .name import``), and those that they
-    import; modules one level up (``from ..name import``), without what these import.
+    Modules beside it that it imports (``from .name import``, in whatever way that is
+    written), and those that they import; modules one level up (``from ..name import``),
+    without what these import.
 
     """
     package = module.rpartition(".")[0]
     above = package.rpartition(".")[0]
     found, beyond = [module], []
     for known in found:  # it grows meanwhile
-        for source in _sources(known).values():
-            for node in ast.walk(_parse(source)):
-                if isinstance(node, ast.ImportFrom) and node.level in (1, 2):
-                    names = [node.module] if node.module else [alias.name for alias in node.names]
-                    place, into = (package, found) if node.level == 1 else (above, beyond)
-                    imported = [f"{place}.{name}" for name in names]
-                    into += [name for name in imported if name not in into and _exists(name)]
+        for name in _imported(known):
+            into = {package: found, above: beyond}.get(name.rpartition(".")[0])
+            if into is not None and name not in into and name != package and _exists(name):
+                into.append(name)
     return found + beyond
+
+
+def _imported(module: str) -> list[str]:
+    """Return the dotted names that a module imports; those of ``from`` both with and without what is taken from there."""
+    (source,) = _sources(module).values()
+    names = []
+    for node in ast.walk(_parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            place = ".".join(above + ([node.module] if node.module else []))
+            names += [place, *(f"{place}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _exists(name: str) -> bool:

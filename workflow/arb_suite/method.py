@@ -6,7 +6,6 @@ loss and knows no method by name.
 
 import copy
 import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
+from . import methods
 from .encoders import conv_encoder
 from .jobs import UserError
 from .seeds import stream_seed
@@ -142,11 +142,7 @@ def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> 
         If there is no such file, or the method does not take one of the options.
 
     """
-    from . import methods
-
-    known = sorted(module.name for module in pkgutil.iter_modules(methods.__path__))
-    if name not in known:
-        raise UserError(f"unknown method {name!r}; known are {', '.join(known)}")
+    methods.check_known(name)
     module = importlib.import_module(f"{methods.__name__}.{name}")
     if not hasattr(module, "Method"):
         raise UserError(f"{module.__file__} has no class Method; name the class of the method so")

@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .checks import check_dataset, check_method, check_sizes, check_views, known_methods, read_schema, validate
+from .checks import check_dataset, check_method, check_sizes, check_views, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
 from .jobs import UserError
+from .methods import known_methods
 
 __all__ = ["DATASETS", "Run", "plan_runs"]
 
@@ -106,7 +107,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     """
     validate(config, read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
-    known = known_methods() | {name for dataset in DATASETS if dataset in config for name in config[dataset]["runs"]}
+    known = {*known_methods()} | {name for dataset in DATASETS if dataset in config for name in config[dataset]["runs"]}
     wanted = set(_names(config["methods"], known, "method or run")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")

@@ -97,6 +97,8 @@ class Plan:
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]
+        options = ", ".join(f"{name} {value}" for name, value in run.training["options"].items())
+        name = f"{run.name} ({options})" if options else run.name
         return {
             "dataset": run.dataset,
             "name": run.name,
@@ -106,7 +108,7 @@ class Plan:
             "proj_dim": run.training["proj_dim"],
             "epochs": run.training["epochs"],
             "n_eval": n_eval,
-            "protocol": f"run {run.name}: mean over seeds, {n_eval} {score_on} digits of {data['renders']} renders each",
+            "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} digits of {data['renders']} renders each",
             "config_hash": run.config_hash,
             "remark": run.remark,
             "metrics": _metrics_of(run),
