@@ -56,10 +56,8 @@ def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     console.print(measured)
     console.print(decided)
     console.print("paper: on the cells that the note in orderings.csv names, with their dimensions.")
-    console.print(
-        "verdict: from p values adjusted by Holm's procedure, for the orderings of the paper together and for the others\n"
-        "together; an interval without 0 can be inconclusive."
-    )
+    console.print("verdict: from p values adjusted by Holm's procedure, for the paper's orderings and for the others apart;")
+    console.print("an interval without 0 can be inconclusive.")
     not_run = int((_printed(table)["verdict"] == "not run").sum())
     console.print(f"{not_run} of the {len(_printed(table))} printed cells of Table 1 were not run; their rows say how.")
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
