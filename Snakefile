@@ -34,9 +34,11 @@ onerror:
 rule all:
     input:
         "results/table_main.csv",
+        "results/claims.csv",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/audit.smk"

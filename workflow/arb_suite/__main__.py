@@ -12,7 +12,7 @@ import time
 
 from .jobs import PARENT
 
-JOBS = ("digits", "pretrain", "evaluate", "tables")
+JOBS = {"digits": "digits", "pretrain": "pretrain", "evaluate": "evaluate", "tables": "tables", "audit": "audit.job"}
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
     job = sys.argv.pop(1)
     sys.argv[0] = f"arb_suite {job}"
-    importlib.import_module(f"arb_suite.{job}").main()
+    importlib.import_module(f"arb_suite.{JOBS[job]}").main()
 
 
 if __name__ == "__main__":

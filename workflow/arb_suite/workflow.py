@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from .checkpoints import epochs_on_record, verify_state
 from .code_version import code_version
 from .files import exclusive, read_archive
 from .jobs import PARENT, SENTENCES, UserError
+from .printed import Printed
 from .progress import COUNT_FILE, START, TOTAL
 from .settings import Run, plan_runs
 
@@ -93,6 +95,17 @@ class Plan:
         code = code_version(*(f"arb_suite.{name}" for name in ("tables", "page", "statistics")))
         runs = [self._entry(run) for run in self.configured]
         return _json({"runs": runs, "orderings": self.config["orderings"], "code": code})
+
+    @staticmethod
+    def printed() -> list[str]:
+        """Return the names of the files of printed data."""
+        return [field.name for field in fields(Printed)]
+
+    def audit(self) -> str:
+        """Return what the audit needs to know: the settings of the suite's ARB on the embedded data, as JSON."""
+        run = next(run for run in self.configured if run.dataset == "digits" and run.training["method"] == "arb")
+        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics", "arb_core")
+        return _json({**run.training, **run.evaluation, "code": code})
 
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]

@@ -1,0 +1,1 @@
+"""The audit of printed numbers: what each follows from, what it cannot be, and how it compares with others."""

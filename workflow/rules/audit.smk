@@ -1,0 +1,22 @@
+AUDITS = ["cells", "sizes", "rankings", "places", "published", "settings"]
+
+
+rule audit:
+    input:
+        printed=expand("workflow/paper/{name}.csv", name=PLAN.printed()),
+        schema="workflow/schemas/paper.schema.yaml",
+    output:
+        claims="results/claims.csv",
+        tables=expand("results/audit_{name}.csv", name=AUDITS),
+    log:
+        "results/logs/audit.log",
+    benchmark:
+        "results/benchmarks/audit.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        settings=PLAN.audit(),
+    shell:
+        "exec python -m arb_suite audit --settings {params.settings:q} --paper workflow/paper --schema {input.schema:q}"
+        " --out results --log {log:q}"
