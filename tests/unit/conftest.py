@@ -7,7 +7,8 @@ import pytest
 import torch
 import yaml
 
-from arb_suite.tables import read_printed
+from arb_suite.printed import read_printed
+from arb_suite.tables import read_cells
 from arb_suite.workflow import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,13 @@ def one_thread():
 @pytest.fixture(scope="session")
 def printed():
     """The tables of the paper."""
-    return read_printed(ROOT / "workflow/paper/tables.csv")
+    return read_cells(ROOT / "workflow/paper/tables.csv")
+
+
+@pytest.fixture(scope="session")
+def paper():
+    """All printed data."""
+    return read_printed(ROOT / "workflow/paper", ROOT / "workflow/schemas/paper.schema.yaml")
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from arb_suite.audit import cli
+from arb_suite.audit.claims import claims_table, verdict_list
 from arb_suite.page import render_text
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,25 @@ def test_table_of_the_readme_is_the_reference_measurement(monkeypatch):
     shown = re.search(r"<!-- generated from results/reference.*?```text\n(.*?)```\n<!-- end -->", README, re.DOTALL)
     assert shown is not None
     assert shown[1] == render_text(table, orderings)
+
+
+def test_verdicts_of_the_readme_are_those_of_the_printed_numbers(paper):
+    claims = claims_table(paper)
+    reference = pd.read_csv(REFERENCE / "claims.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(reference[["id", "claim", "verdict"]], claims[["id", "claim", "verdict"]])
+    shown = re.search(r"<!-- claims: generated.*?-->\n(.*?)<!-- end of claims -->", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == verdict_list(claims)
+
+
+def test_example_of_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```text\n( +method.*?)```", README, re.DOTALL)
+    (text,) = re.findall(r"^printf '(.*)' > mine.csv$", README, re.MULTILINE)
+    Path("mine.csv").write_text(text.replace("\\n", "\n"), encoding="utf-8")
+    assert cli.main(["mine.csv"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.rstrip() for line in printed if line.strip()] == example.splitlines()
 
 
 def test_trials_of_the_readme_are_those_on_record():

@@ -8,7 +8,7 @@ from scipy import stats
 
 from arb_suite.jobs import UserError
 from arb_suite.statistics import holm
-from arb_suite.tables import main_table, orderings, read_printed
+from arb_suite.tables import main_table, orderings, read_cells
 
 ROOT = Path(__file__).parents[2]
 PRINTED = ROOT / "workflow/paper/tables.csv"
@@ -139,10 +139,10 @@ def test_the_remark_of_a_run_is_in_its_note(printed, run, measured):
 
 def test_printed_tables_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.csv cannot be read"):
-        read_printed(tmp_path / "none.csv")
+        read_cells(tmp_path / "none.csv")
     (tmp_path / "tables.csv").write_text("table,method\ntable1,ARB\n")
     with pytest.raises(UserError, match="no column as_printed, dataset, metric"):
-        read_printed(tmp_path / "tables.csv")
+        read_cells(tmp_path / "tables.csv")
 
 
 # --- the orderings ----------------------------------------------------------------------------------------------------

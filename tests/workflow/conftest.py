@@ -21,12 +21,13 @@ PATIENCE = 300  # seconds until a test gives up on what it waits for
 class Workflow:
     """The workflow in one folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, target="results/table_main.csv"):
         self.folder = folder
+        self.target = target
         self.results = folder / "results"
 
     def command(self, *arguments, config=SHORT):
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "results/table_main.csv", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", self.target, *arguments]
         return command + (["--config", *config] if config else [])
 
     @contextlib.contextmanager

@@ -13,10 +13,11 @@ import pandas as pd
 from .files import atomic_file, write_csv
 from .jobs import UserError, job_parser, run_job
 from .page import render_html, render_text
+from .printed import read_rows
 from .settings import DATASETS
 from .statistics import holm, ordering_verdict, paired_comparison, reproduction_verdict, t_interval
 
-__all__ = ["EMBEDDED_METRICS", "main_table", "orderings", "read_printed"]
+__all__ = ["EMBEDDED_METRICS", "main_table", "orderings", "read_cells"]
 
 COLUMNS = [
     "method",
@@ -52,7 +53,7 @@ EMBEDDED_METRICS = ("linear_top1", "knn5_top1")
 TARGET = "snakemake --cores all results/table_main.csv"
 
 
-def read_printed(path: Path) -> pd.DataFrame:
+def read_cells(path: Path) -> pd.DataFrame:
     """
     Read the printed tables; every field stays the string that was printed.
 
@@ -62,10 +63,7 @@ def read_printed(path: Path) -> pd.DataFrame:
         If the file cannot be read or a column is missing.
 
     """
-    try:
-        printed = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    printed = pd.DataFrame(read_rows(path))
     needed = {"table", "method", "variant", "proj_dim", "dataset", "pretrain_epochs", "metric", "as_printed"}
     if missing := sorted(needed - set(printed.columns)):
         raise UserError(f"{path} has no column {', '.join(missing)}; restore it from the repository")
@@ -79,7 +77,7 @@ def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics
     Parameters
     ----------
     printed : pandas.DataFrame
-        From `read_printed`.
+        From `read_cells`.
     runs : sequence of mapping
         The runs of the plan: ``dataset``, ``name``, ``label``, ``variant``,
         ``paper_dim``, ``proj_dim``, ``epochs``, ``n_eval``, ``protocol``,
@@ -286,7 +284,7 @@ def _read_metrics(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the tables of the measured runs and their rendering."""
     plan = json.loads(options.plan)
-    printed = read_printed(options.printed)
+    printed = read_cells(options.printed)
     metrics = _read_metrics(plan["runs"])
     table = main_table(printed, plan["runs"], metrics)
     decided = orderings(plan["orderings"], printed, plan["runs"], metrics)

@@ -8,7 +8,7 @@ from ..printed import Printed, only
 from . import arithmetic, consistency, figure3, provenance, rankings, sizes  # noqa: F401 -- each registers its checks
 from .finding import CHECKS, Finding
 
-__all__ = ["COLUMNS", "claims_table", "decide"]
+__all__ = ["COLUMNS", "claim_row", "claims_table", "decide", "verdict_list"]
 
 COLUMNS = ["id", "source", "where", "claim", "verdict", "condition", "evidence", "correction", "check"]
 
@@ -44,3 +44,9 @@ def claim_row(printed: Printed, claim: str) -> Mapping[str, str]:
         "correction": finding.correction,
         "check": f"arb-audit claim {claim}",
     }
+
+
+def verdict_list(table: pd.DataFrame) -> str:
+    """Return the claims and their verdicts as a Markdown table."""
+    rows = [f"| {row['id']} | {row['claim']} | {row['verdict']} |" for row in table.to_dict("records")]
+    return "\n".join(["| | claim | verdict |", "|---|---|---|", *rows]) + "\n"

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 
 import numpy as np
@@ -57,7 +58,7 @@ def excluded(points: FirstPoints, method: str, d: int, n: int) -> str:
     costs one dimension. Direct alignment: by Cauchy and Schwarz its loss
     2 sum_i (1 - c_i)^2 is at least distance^2 / (2 d), and it is at most twice the
     distance. ARB: sum_i <z_i, b_i> is at most sqrt(d r), so each direction of the
-    loss is at least (d - sqrt(d r))^2 / d.
+    loss is at least (d - sqrt(d r))^2 / d; each of its 2 d terms is at most 4.
     """
     eps, rank = points.uncertainty, min(d, n - 1)
     if points.distance - eps > 4 * d:
@@ -72,9 +73,12 @@ def excluded(points: FirstPoints, method: str, d: int, n: int) -> str:
         least = 2 * (d - sqrt(d * rank)) ** 2 / d
         if points.loss + eps < least:
             return f"ARB's loss {points.loss} is below {least:.2f}, the least for one base of rank {rank}"
+        if points.loss - eps > 8 * d:
+            return f"ARB's loss {points.loss} is above 8d = {8 * d}"
     return ""
 
 
+@cache
 def witness(points: FirstPoints, method: str, d: int, n: int, ridge: float) -> FirstPoints | None:
     """
     Look for embeddings of n samples in d dimensions that have these points.
@@ -173,14 +177,19 @@ def entropy_and_variance(printed: Printed) -> Finding:
         holds_if(not missing and free and rises),
         f"{theorem['where']} as stated ('{theorem['meaning']}')"
         f" mentions {len(cited) - len(missing)} of {len(cited)}: {', '.join(cited)}; after Eq. 7 the variance {variance}"
-        f" (largest relative deviation over columns of scales 0.01 to 100: {spread:.1g}), and the derivative of Eq. 8 by the"
-        f" scale of a column is at most {slope:.1g}; in Fig. 3 the plotted standard deviation goes from {first} to {last}"
+        f" (largest relative deviation over columns of scales 0.01 to 100: {_at_most(spread)}), and the derivative of Eq. 8 by the"
+        f" scale of a column is {_at_most(slope)}; in Fig. 3 the plotted standard deviation goes from {first} to {last}"
         f" with ARB, from {first_direct} to {last_direct} with direct alignment",
         correction="the loss neither rewards nor resists a change of variance, since Eq. 7 takes it out; what Fig. 3 plots is"
         " not the scaled Z"
         if missing or not free
         else "",
     )
+
+
+def _at_most(size: float) -> str:
+    """Write a size that is 0 but for rounding so that all machines write the same."""
+    return "below 1e-12" if size < 1e-12 else f"{size:.1g}"
 
 
 def _ends(points: tuple[Row, ...]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..jobs import UserError
 from ..printed import Printed, Row, number
+from .attainable import LARGEST
 
 __all__ = ["COLUMNS", "REQUIRED", "Given", "match", "read_given"]
 
@@ -16,6 +17,7 @@ REQUIRED = ("method", "proj_dim", "dataset", "metric", "value")
 COLUMNS = (*REQUIRED, "n_eval", "variant", "pretrain_epochs", "table", "seed")
 MOST_BYTES = 10_000_000
 MOST_PROBLEMS = 10
+LONGEST = 40  # letters of an entry that a message repeats
 # What else a name may be called, as letters and digits in lower case
 OTHER_NAMES = {
     "method": {
@@ -112,7 +114,7 @@ def read_given(
         problems.append(
             "column value: all accuracies are 1 or less; they are read as percent. If they are fractions, add --fractions"
         )
-    _stop(path, problems or _repeated(found))
+    _stop(path, problems)
     return found
 
 
@@ -140,6 +142,8 @@ def _lines(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
         raise UserError(
             f"{path} is not UTF-8: row {line}, column {column} has the byte 0x{content[error.start]:02x}; save it as UTF-8"
         ) from error
+    if "\0" in text:
+        raise UserError(f"{path}, row {text[: text.index(chr(0))].count(chr(10)) + 1} has a zero byte; it is no text")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         lines = [(reader.line_num, entries) for entries in reader if any(entry.strip() for entry in entries)]
@@ -176,15 +180,17 @@ def _places(
 
 def _given(line: int, fields: dict[str, str], fractions: bool, columns: Mapping[str, str]) -> Given:
     def bad(name: str, what: str) -> UserError:
-        return UserError(f"row {line}, column {columns.get(name, name)}: {fields[name]!r} is {what}")
+        entry = fields[name] if len(fields[name]) <= LONGEST else fields[name][:LONGEST] + "..."
+        return UserError(f"row {line}, column {columns.get(name, name)}: {entry!r} is {what}")
 
     for name in ("method", "dataset", "metric"):
         if not fields[name]:
             raise bad(name, "empty; every row needs one")
     for name in ("proj_dim", "pretrain_epochs", "n_eval"):
         fields[name] = fields[name].removesuffix(".0")
-        if fields[name] and not (fields[name].isascii() and fields[name].isdigit() and 0 < int(fields[name]) <= 10_000_000):
-            raise bad(name, "no whole number from 1 to 10000000")
+        digits = fields[name]
+        if digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 8 and 0 < int(digits) <= LARGEST):
+            raise bad(name, f"no whole number from 1 to {LARGEST}")
     text = fields["value"].removesuffix("%").strip()
     try:
         accuracy = Decimal(text) if "_" not in text else Decimal("NaN")
@@ -196,22 +202,10 @@ def _given(line: int, fields: dict[str, str], fractions: bool, columns: Mapping[
     if not 0 <= accuracy <= most:
         raise bad("value", f"outside 0 to {most}" + (" (fractions)" if fractions else "; accuracies are percent"))
     if fractions:
-        accuracy *= 100
+        accuracy = accuracy.scaleb(2)
     if accuracy.as_tuple().exponent < -6:  # what a tool writes in full is a rounded binary number
         accuracy = round(accuracy, 4)
     return Given(line, fields, f"{accuracy:f}", int(fields["n_eval"]) if fields["n_eval"] else None)
-
-
-def _repeated(found: Sequence[Given]) -> list[str]:
-    """Return which rows say what another one says: the same in all columns but the value."""
-    seen: dict[tuple[str, ...], int] = {}
-    problems = []
-    for given in found:
-        key = tuple(_key(given.fields[name]) for name in COLUMNS if name != "value")
-        if key in seen:
-            problems.append(f"row {given.row} repeats row {seen[key]}; a column seed tells several runs of one setting apart")
-        seen.setdefault(key, given.row)
-    return problems
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,134 @@
+"""The tables of the audit: every printed accuracy is there, with what the other modules find about it."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from arb_suite.audit.attainable import is_attainable
+from arb_suite.audit.sampling import wilson_interval
+from arb_suite.audit.tables import (
+    cells_table,
+    places_table,
+    published_table,
+    rankings_table,
+    settings_table,
+    sizes_table,
+)
+
+
+@pytest.fixture(scope="module")
+def cells(paper):
+    return cells_table(paper)
+
+
+def test_every_printed_accuracy_has_a_row(paper, cells):
+    counts = cells["place"].value_counts(sort=False).to_dict()
+    tables = {f"Table {k}": sum(row["table"] == f"table{k}" for row in paper.tables) for k in range(1, 6)}
+    figures = {f"Fig. {k}": len(getattr(paper, f"fig{k}")) for k in range(4, 8)}
+    release = {"README of the release": len(paper.release_readme), "log of the release": 2 * len(paper.release_eval_log)}
+    assert counts == {**tables, **figures, **release}
+    assert sum(tables.values()) == 136
+    assert list(cells["as_printed"][:136]) == [row["as_printed"] for row in paper.tables]
+    assert not cells.isna().any().any()
+
+
+def test_cells_have_attainability_and_interval(cells):
+    for row in cells.to_dict("records"):
+        n = int(row["n_eval"])
+        assert (row["attainable"] == "yes") is is_attainable(row["as_printed"], n)
+        low, high = wilson_interval(float(row["as_printed"]), n)
+        assert (row["ci_low"], row["ci_high"]) == (f"{low:.2f}", f"{high:.2f}")
+        assert float(row["nearest_below"]) - 1e-3 <= float(row["as_printed"]) <= float(row["nearest_above"]) + 1e-3
+    assert set(cells.loc[cells["place"].str.startswith("Fig. 4"), "attainable"]) == {"no"}
+    assert set(cells.loc[cells["dataset"] == "CIFAR-10", "attainable"]) == {"yes"}
+
+
+def test_only_baselines_of_table_1_have_a_source(cells):
+    baselines = (cells["place"] == "Table 1") & (cells["method"] != "ARB")
+    assert baselines.sum() == 66
+    assert (cells.loc[baselines, "source"] != "").all()
+    assert (cells.loc[~baselines, "source"] == "").all()
+
+
+def test_cells_of_arb_say_where_else_they_stand(cells):
+    arb = cells[(cells["place"] == "Table 1") & (cells["method"] == "ARB") & (cells["dataset"] == "CIFAR-100")]
+    (wide,) = arb.loc[(arb["proj_dim"] == "2048") & (arb["metric"] == "linear_top1"), "also_printed_in"]
+    for place in ("Table 5, feature level", "README of the release", "Fig. 6, acc1, group_shuffle, 8 groups"):
+        assert place in wide
+
+
+def test_sizes_are_explained_or_not(paper):
+    table = sizes_table(paper).set_index(["series", "dataset", "reading"])
+    log = table.loc[("log of the release", "ImageNet-1k", "rounded")]
+    assert (log["n"], log["next_n"], log["explained"]) == (25000, "50000", 68)
+    assert log["fit"] == "no coincidence, and not the nominal size"
+    assert table.loc[("Fig. 4", "ImageNet-100", "cut off"), "n"] == 2522
+    # Accuracies of two decimals cannot tell n from chance where n images give most of them.
+    assert set(table.xs("Fig. 7", level="series")["fit"]) == {"chance gives as good a fit"}
+
+
+def test_places_that_must_be_equal_and_those_that_must_differ(paper):
+    table = places_table(paper)
+    equal = table[table["relation"] == "must be equal"]
+    assert len(equal) == 52
+    assert (equal["as_it_must"] == "yes").all()
+    assert (table.loc[table["relation"] == "must differ", "as_it_must"] == "no").sum() == 18
+    assert (table["second_printed"].astype(float) - table["first_printed"].astype(float)).round(4).tolist() == [
+        float(difference) for difference in table["difference"]
+    ]
+
+
+def test_rankings_have_every_comparison(paper):
+    table = rankings_table(paper)
+    assert len(table) == 94
+    with_published = table[table["right_published"] != ""]
+    assert set(with_published["claim"]) == {"P17"}
+    assert len(with_published) == 36  # 42 but for the six of ARB itself
+    for row in with_published.to_dict("records"):
+        expected = float(row["left_printed"]) - float(row["right_published"])
+        assert float(row["difference_with_published"]) == pytest.approx(expected)
+
+
+def test_best_rows_with_published_numbers(paper):
+    table = published_table(paper)
+    assert len(table) == 12
+    changed = table[table["same_method"] == "no"]
+    symmetric = changed[changed["rows"] == "symmetric"]
+    assert list(zip(symmetric["dataset"], symmetric["metric"], symmetric["with_published"], strict=True)) == [
+        ("CIFAR-100", "linear_top1", "70.90"),
+        ("CIFAR-100", "linear_top5", "91.91"),
+        ("ImageNet-100", "linear_top1", "80.38"),
+    ]
+
+
+def test_settings_are_those_of_the_suite(paper, plan_settings):
+    table = settings_table(paper, plan_settings)
+    assert {f"R{k}" for k in range(1, 12)} == set(table["id"])
+    rate = table[(table["setting"] == "learning rate of weights") & (table["data"] == "CIFAR")]
+    assert rate["suite"].item() == str(plan_settings["learning_rate"])
+    assert not table["suite"].str.contains("{", regex=False).any()
+    other = settings_table(paper, {**plan_settings, "learning_rate": 0.123})
+    assert (other["suite"] != table["suite"]).sum() == 1
+
+
+@pytest.fixture
+def plan_settings(monkeypatch):
+    """The settings of the suite's ARB, as the job receives them."""
+    import json
+    import os
+    from pathlib import Path
+
+    from arb_suite.workflow import Plan
+
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    for variable in ("PATH", "PYTHONPATH", "ARB_SUITE_PARENT"):
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))
+    files = (root / "workflow/config" / name for name in ("default.yaml", "digits.yaml"))
+    config = {key: value for file in files for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
+    return json.loads(Plan(config).audit())
+
+
+def test_tables_are_the_same_each_time(paper):
+    for make in (cells_table, sizes_table, rankings_table, places_table, published_table):
+        pd.testing.assert_frame_equal(make(paper), make(paper))
