@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from ..printed import Printed, Row, Rows, number, only, value, where
-from .finding import Finding, decides, holds_if, listed, signed, title
+from .finding import Finding, decides, holds_if, listed, title
 
 __all__ = ["Place", "bold_columns", "places_of_one_number"]
 
@@ -216,45 +216,6 @@ def bold_marks_the_best(printed: Printed) -> Finding:
     ]
     evidence = f"in {len(columns) - len(wrong)} of {len(columns)} columns exactly the highest cell is bold"
     return Finding(holds_if(not wrong), evidence + (f"; not in {listed(wrong)}" if wrong else ""))
-
-
-@decides("P10")
-def feature_above_instance(printed: Printed) -> Finding:
-    """Compare the levels of Table 5 cell by cell."""
-    table = where(printed.tables, table="table5")
-    leads = [
-        (
-            f"{cell['dataset']} d = {cell['proj_dim']} {cell['metric']}",
-            value(cell)
-            - value(only(table, variant="instance", **{name: cell[name] for name in ("proj_dim", "dataset", "metric")})),
-        )
-        for cell in where(table, variant="feature")
-    ]
-    return _all_above(leads, "feature minus instance level in Table 5")
-
-
-@decides("P12")
-def arb_above_barlow_twins(printed: Printed) -> Finding:
-    """Compare the methods of Table 2 cell by cell."""
-    table = where(printed.tables, table="table2")
-    leads = [
-        (
-            f"d = {cell['proj_dim']}, {cell['pretrain_epochs']} epochs, {cell['metric']}",
-            value(cell)
-            - value(
-                only(table, method="Barlow Twins", **{name: cell[name] for name in ("proj_dim", "pretrain_epochs", "metric")})
-            ),
-        )
-        for cell in where(table, method="ARB")
-    ]
-    return _all_above(leads, "ARB minus Barlow Twins in Table 2")
-
-
-def _all_above(leads: list[tuple[str, Decimal]], what: str) -> Finding:
-    above = [lead for _, lead in leads if lead > 0]
-    texts = "; ".join(f"{name} {signed(lead)}" for name, lead in leads)
-    evidence = f"{what} is above 0 in {len(above)} of {len(leads)} pairs: {texts}"
-    return Finding(holds_if(len(above) == len(leads)), evidence)
 
 
 @decides("P2")

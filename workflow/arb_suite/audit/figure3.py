@@ -177,8 +177,8 @@ def entropy_and_variance(printed: Printed) -> Finding:
         holds_if(not missing and free and rises),
         f"{theorem['where']} as stated ('{theorem['meaning']}')"
         f" mentions {len(cited) - len(missing)} of {len(cited)}: {', '.join(cited)}; after Eq. 7 the variance {variance}"
-        f" (largest relative deviation over columns of scales 0.01 to 100: {_at_most(spread)}), and the derivative of Eq. 8 by the"
-        f" scale of a column is {_at_most(slope)}; in Fig. 3 the plotted standard deviation goes from {first} to {last}"
+        f" (largest relative deviation over columns of scales 0.01 to 100: {_at_most(spread)}), and the derivative of Eq. 8"
+        f" by the scale of a column is {_at_most(slope)}; in Fig. 3 the plotted standard deviation goes from {first} to {last}"
         f" with ARB, from {first_direct} to {last_direct} with direct alignment",
         correction="the loss neither rewards nor resists a change of variance, since Eq. 7 takes it out; what Fig. 3 plots is"
         " not the scaled Z"

@@ -140,3 +140,27 @@ def leads_exceed_sampling_error(printed: Printed) -> Finding:
         condition="each accuracy one evaluation over the nominal number of images; between training runs it is not known",
         correction="" if not within else f"{exceed} the sampling error",
     )
+
+
+@decides("P10")
+def feature_above_instance(printed: Printed) -> Finding:
+    """Compare the levels of Table 5 cell by cell."""
+    return _all_above(printed, "P10", "feature minus instance level in Table 5")
+
+
+@decides("P12")
+def arb_above_barlow_twins(printed: Printed) -> Finding:
+    """Compare the methods of Table 2 cell by cell."""
+    return _all_above(printed, "P12", "ARB minus Barlow Twins in Table 2")
+
+
+def _all_above(printed: Printed, claim: str, what: str) -> Finding:
+    family = [ranking for ranking in rankings(printed) if ranking.claim == claim]
+    above = [ranking for ranking in family if ranking.difference > 0]
+    beyond = [ranking for ranking in above if ranking.p.unpaired < LEVEL]
+    texts = "; ".join(f"{r.dataset}, {r.left}, {r.place.split(', ')[1]} {r.difference:+}" for r in family)
+    return Finding(
+        holds_if(len(above) == len(family)),
+        f"{what} is above 0 in {len(above)} of {len(family)} pairs ({texts}); {len(beyond)} of them exceed the sampling error"
+        f" of the images (unpaired test of proportions, Holm over {len(family)})",
+    )
