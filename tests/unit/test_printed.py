@@ -23,7 +23,7 @@ SHA256 = {
     "imagenet100_cmc.txt": "79f3f1552ccc478c",
     "release_eval_log.csv": "6e22a49e09736af1",
     "release_readme.csv": "f554194c25d811d0",
-    "sentences.csv": "14ec17ee57b61848",
+    "sentences.csv": "a2634f1bf87c3e87",
     "settings.csv": "4fe2be7b1cd38f71",
     "solo_learn_published.csv": "431cdf3938d989ba",
     "table1_attributes.csv": "4cf26ce909cea64b",
@@ -50,6 +50,15 @@ def test_there_are_136_cells_as_strings(paper):
     assert len({tuple(row[name] for name in row if name not in ("as_printed", "bold", "page")) for row in paper.tables}) == 136
 
 
+def test_what_table_1_says_of_its_rows_is_said_of_each(paper):
+    rows = [
+        {(row["method"], row["proj_dim"]) for row in rows}
+        for rows in (paper.table1_attributes, where(paper.tables, table="table1"))
+    ]
+    assert rows[0] == rows[1]
+    assert len(paper.table1_attributes) == len(rows[0]) == 13
+
+
 def test_every_claim_of_the_paper_page_has_a_row(paper):
     page = (PAPER / "paper.md").read_text(encoding="utf-8")
     listed = {f"P{k}" for k in range(1, 23) if f"- P{k} " in page}
@@ -67,6 +76,7 @@ def test_every_claim_of_the_paper_page_has_a_row(paper):
         ("tables", "CIFAR-10,1000,linear_top1", "CIFAR10,1000,linear_top1", "column dataset: 'CIFAR10' is not one of"),
         ("tables", "as_printed", "printed", "'printed' was unexpected|'as_printed' is a required"),
         ("fig4", "33.1879", "-33.1879", "row 2, column value"),
+        ("table1_attributes", "O(N)", "linear", "row 2, column objective_complexity: 'linear' does not match"),
         ("claims", "P1,printed", "P1,guessed", "row 2, column source: 'guessed' is not one of"),
         ("sentences", ",12.27,", ",12.27%,", "row 2, column as_printed"),
         ("solo_learn_published", "ResNet18", "ResNet-18", "row 2, column backbone"),

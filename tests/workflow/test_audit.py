@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
-TABLES = ("cells", "sizes", "rankings", "places", "published", "settings")
+TABLES = ("cells", "sizes", "rankings", "places", "published", "redecided", "settings")
 
 
 @pytest.fixture

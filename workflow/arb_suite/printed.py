@@ -33,6 +33,8 @@ class Printed:
     ----------
     tables : Rows
         The 136 cells of Tables 1 to 5.
+    table1_attributes : Rows
+        What Table 1 says of each row beside its accuracies.
     fig3, fig4, fig5, fig6, fig7 : Rows
         The points of the figures.
     release_readme, release_eval_log : Rows
@@ -51,6 +53,7 @@ class Printed:
     """
 
     tables: Rows
+    table1_attributes: Rows
     fig3: Rows
     fig4: Rows
     fig5: Rows

@@ -1,4 +1,4 @@
-AUDITS = ["cells", "sizes", "rankings", "places", "published", "settings"]
+AUDITS = ["cells", "sizes", "rankings", "places", "published", "redecided", "settings"]
 
 
 rule audit:

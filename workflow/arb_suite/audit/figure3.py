@@ -130,6 +130,8 @@ def panels_fit_a_dimension(printed: Printed) -> Finding:
     drawn = {len(where(printed.fig3, panel=row["panel"], method=row["method"])) for row in printed.fig3}
     last = 100 * max(int(row["iteration_hundreds"]) for row in printed.fig3)
     as_long = drawn == {int(printed.said("P20", "points"))} and abs(last - int(printed.said("P20", "iterations"))) <= 500
+    steps = int(printed.said("P20", "images")) // n
+    epochs = only(printed.tables, table="table3", method="ARB", metric="linear_top1")["pretrain_epochs"]
     points = {method: first_points(printed, method) for method in ("direct", "arb")}
     stated = {int(cell["proj_dim"]) for cell in where(printed.tables, table="table1", method="ARB", dataset="CIFAR-100")}
     parts, fits, open_ = [], [], []
@@ -153,8 +155,8 @@ def panels_fit_a_dimension(printed: Printed) -> Finding:
     std = [number(only(printed.fig3, panel="embedding_std", method=m, iteration_hundreds="0")) for m in points]
     return Finding(
         verdict,
-        f"{listed(str(count) for count in sorted(drawn))} points a curve, one in 100 iterations, up to {last};"
-        f" {'; '.join(parts)};"
+        f"{listed(str(count) for count in sorted(drawn))} points a curve, one in 100 iterations, up to {last}: at {steps} whole"
+        f" batches of {n} an epoch these are {last / steps:g} of Table 3's {epochs} epochs; {'; '.join(parts)};"
         f" the standard deviations start at {' and '.join(std)}, after Eq. 7 they would be 1/sqrt({n}) = {1 / sqrt(n):.4f}",
         condition="distances are squared Frobenius norms, the loss has both directions and one group, and the standard"
         " deviation is that of embeddings before Eq. 7",

@@ -8,7 +8,15 @@ from ..files import write_csv
 from ..jobs import job_parser, read_resolved, run_job
 from ..printed import read_printed
 from .claims import claims_table
-from .tables import cells_table, places_table, published_table, rankings_table, settings_table, sizes_table
+from .tables import (
+    cells_table,
+    places_table,
+    published_table,
+    rankings_table,
+    redecided_table,
+    settings_table,
+    sizes_table,
+)
 
 
 def main() -> None:
@@ -29,6 +37,7 @@ def _audit(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         "audit_rankings": rankings_table(printed),
         "audit_places": places_table(printed),
         "audit_published": published_table(printed),
+        "audit_redecided": redecided_table(printed),
         "audit_settings": settings_table(printed, read_resolved(options.settings)),
         "claims": claims_table(printed),
     }

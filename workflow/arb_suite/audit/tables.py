@@ -8,15 +8,27 @@ import pandas as pd
 
 from ..printed import Printed, Row, number, value, where
 from .attainable import is_attainable, nearest_attainable
+from .claims import decide
 from .consistency import PANELS, bold_columns, places_of_one_number
 from .finding import signed, title
-from .provenance import best_published, source_of
-from .rankings import rankings
+from .provenance import PROTOCOLS, source_of, with_published
+from .rankings import OF_TABLE_1, rankings
 from .sampling import wilson_interval
 from .sizes import best_explanations, series
 
-__all__ = ["cells_table", "places_table", "published_table", "rankings_table", "settings_table", "sizes_table"]
+__all__ = [
+    "RANKING_CLAIMS",
+    "cells_table",
+    "places_table",
+    "published_table",
+    "rankings_table",
+    "redecided_table",
+    "settings_table",
+    "sizes_table",
+]
 
+# Those that say which of two accuracies is the higher one
+RANKING_CLAIMS = ("P1", "P2", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P12", "P15", "P16", "P17")
 COINCIDENCE = 0.001
 CELL_COLUMNS = [
     "place",
@@ -123,10 +135,13 @@ def sizes_table(printed: Printed) -> pd.DataFrame:
     Sizes up to the nominal one are tried, as rounded and as cut off. ``expected``
     is the number of sizes up to the one found that would explain as many by chance;
     from 0.001 on, with some thirty series tried, a fit counts as one of chance.
+    ``attainable_over_every_second`` is over the images that a reader like the
+    release's would take (R10).
     """
     rows = []
     for found in series(printed):
-        over_nominal = sum(is_attainable(text, found.n) for text in found.printed)
+        every_second = -(-found.n // int(printed.said("P22", "stride")))
+        over_nominal, over_second = (sum(is_attainable(t, n) for t in found.printed) for n in (found.n, every_second))
         for reading in ("rounded", "cut off"):
             sizes = best_explanations(found.printed, found.n, truncated=reading == "cut off")
             row = {
@@ -135,6 +150,7 @@ def sizes_table(printed: Printed) -> pd.DataFrame:
                 "accuracies": len(found.printed),
                 "nominal_n": found.n,
                 "attainable_over_nominal_n": over_nominal,
+                "attainable_over_every_second": over_second,
                 "reading": reading,
             }
             row |= {"distinct": len(set(found.printed)), "n": "", "next_n": "", "explained": "", "expected": ""}
@@ -154,27 +170,59 @@ def _surprise(expected: float, n: int, nominal: int) -> str:
 
 
 def rankings_table(printed: Printed) -> pd.DataFrame:
-    """Return ``results/audit_rankings.csv``: every comparison that a claim ranks, with Holm's adjusted p values."""
+    """
+    Return ``results/audit_rankings.csv``: every comparison that a claim ranks, with Holm's adjusted p values.
+
+    Those with Table 1's baselines twice: as printed, and with the numbers that
+    their library had published in place.
+    """
+    found = [("as printed", ranking) for ranking in rankings(printed)]
+    found += [("as published", ranking) for ranking in rankings(with_published(printed), *OF_TABLE_1)]
     return pd.DataFrame(
         {
-            "claim": r.claim,
-            "place": r.place,
-            "dataset": r.dataset,
-            "left": r.left,
-            "right": r.right,
-            "left_printed": r.left_printed,
-            "right_printed": r.right_printed,
+            "claim": r.pair.claim,
+            "baselines": baselines,
+            "place": r.pair.place,
+            "dataset": r.pair.dataset,
+            "left": r.pair.left_name,
+            "right": r.pair.right_name,
+            "left_printed": number(r.pair.left),
+            "right_printed": number(r.pair.right),
             "difference": str(r.difference),
             "n_eval": r.n,
             "p_unpaired": f"{r.p.unpaired:.2g}",
             "p_most_overlap": f"{r.p.best:.2g}",
             "p_least_overlap": f"{r.p.worst:.2g}",
             "exceeds_sampling_error": r.survives,
-            "right_published": r.published,
-            "difference_with_published": str(Decimal(r.left_printed) - Decimal(r.published)) if r.published else "",
         }
-        for r in rankings(printed)
+        for baselines, r in found
     )
+
+
+def redecided_table(printed: Printed) -> pd.DataFrame:
+    """
+    Return ``results/audit_redecided.csv``: every claim that ranks, with the published baselines in place.
+
+    By the library's online numbers, its offline ones where there are any, and the
+    higher of both.
+    """
+    rows = []
+    for claim in RANKING_CLAIMS:
+        as_printed = decide(printed, claim)
+        for protocol in PROTOCOLS:
+            then = decide(with_published(printed, protocol), claim)
+            rows.append(
+                {
+                    "claim": claim,
+                    "published": protocol,
+                    "verdict_as_printed": as_printed.verdict,
+                    "verdict_with_published": then.verdict,
+                    "evidence_with_published": then.evidence
+                    if then.evidence != as_printed.evidence
+                    else "none of its numbers has a published counterpart",
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def places_table(printed: Printed) -> pd.DataFrame:
@@ -194,6 +242,10 @@ def places_table(printed: Printed) -> pd.DataFrame:
     for first, second in zip(top1, top5, strict=True):
         name = f"{first['method']}, batch size {first['batch_size']}"
         rows.append(_pair_of_points(f"Fig. 5 acc1, {name}", first, f"Fig. 5 acc5, {name}", second, "must differ"))
+    for panel in PANELS:
+        plain, shuffled = (where(printed.fig6, metric=panel, variant=v, groups="1")[0] for v in ("group", "group_shuffle"))
+        names = (f"Fig. 6 {panel}, 1 group, {'with' if p is shuffled else 'without'} shuffle" for p in (plain, shuffled))
+        rows.append(_pair_of_points(next(names), plain, next(names), shuffled, "must be equal"))
     labels = {"simclr": "SimCLR", "barlow_twins": "Barlow Twins", "arb": "ARB"}
     for panel, metric in PANELS.items():
         for point in where(printed.fig5, panel_label=panel, batch_size="256"):
@@ -231,13 +283,14 @@ def _pair_of_points(first: str, a: Row, second: str, b: Row, relation: str) -> d
 def published_table(printed: Printed) -> pd.DataFrame:
     """Return ``results/audit_published.csv``: the best row of each column of Table 1, also with published baselines."""
     rows = []
-    table1 = where(printed.tables, table="table1")
+    then = {
+        name: where(table.tables, table="table1") for name, table in (("", printed), ("published", with_published(printed)))
+    }
     for part in ("asymmetric", "symmetric"):
-        for dataset, metric in dict.fromkeys((cell["dataset"], cell["metric"]) for cell in table1):
-            column = where(table1, variant=part, dataset=dataset, metric=metric)
-            best = max(column, key=value)
-            replaced = {id(cell): _replacement(printed, cell) for cell in column}
-            best_then = max(column, key=lambda cell: value(replaced[id(cell)]))
+        for dataset, metric in dict.fromkeys((cell["dataset"], cell["metric"]) for cell in then[""]):
+            column, replaced = (where(cells, variant=part, dataset=dataset, metric=metric) for cells in then.values())
+            best, best_then = (max(cells, key=value) for cells in (column, replaced))
+            (formerly_best,) = (cell for cell in replaced if title(cell) == title(best))
             rows.append(
                 {
                     "rows": part,
@@ -246,16 +299,12 @@ def published_table(printed: Printed) -> pd.DataFrame:
                     "best_printed": title(best),
                     "printed": number(best),
                     "best_with_published": title(best_then),
-                    "with_published": number(replaced[id(best_then)]),
+                    "with_published": number(best_then),
                     "same_method": _yes(best["method"] == best_then["method"]),
-                    "lead_then": signed(value(replaced[id(best_then)]) - value(replaced[id(best)])),
+                    "lead_then": signed(value(best_then) - value(formerly_best)),
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _replacement(printed: Printed, cell: Row) -> Row:
-    return (best_published(printed, cell) if cell["method"] != "ARB" else None) or cell
 
 
 def settings_table(printed: Printed, suite: Mapping[str, Any]) -> pd.DataFrame:
