@@ -1,6 +1,7 @@
 """The command arb-audit, as somebody with only a table of results uses it."""
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -206,7 +207,8 @@ def test_what_the_paper_lacks_can_be_left_out(audit):
         (lines("SimCLR,256,CIFAR-10,top1,9_0"), "row 2, column value: '9_0' is no accuracy"),
         (lines("SimCLR,256,CIFAR-10,top1,101%"), "row 2, column value: '101%' is outside 0 to 100"),
         (lines("SimCLR,256,CIFAR-10,top1,-3"), "row 2, column value: '-3' is outside 0 to 100"),
-        (lines("SimCLR,256,CIFAR-10,top1,0.9074"), "If they are fractions, add --fractions"),
+        (lines("SimCLR,256,CIFAR-10,top1,0.9074"), "row 2, column value: all accuracies are 1 or less. If"),
+        (lines("SimCLR,256,CIFAR-10,top1,٩٠"), "row 2, column value: '٩٠' is no accuracy"),
         (lines("SimCLR,big,CIFAR-10,top1,90"), "row 2, column proj_dim: 'big' is no whole number"),
         (lines("SimCLR,٢٥٦,CIFAR-10,top1,90"), "row 2, column proj_dim: '٢٥٦' is no whole number"),
         (lines("SimCLR,256,CIFAR-10,top1,90,0", header=HEADER + ",n_eval"), "row 2, column n_eval: '0' is no whole number"),
@@ -253,12 +255,48 @@ def test_bad_input_is_one_clear_message_and_nothing_is_written(audit, text, said
         (["--out", "nowhere/x.csv"], "there is no such folder"),
         (["--out", "."], "it is a folder"),
         (["--fractions"], "is outside 0 to 1 \\(fractions\\)"),
+        (["--set", "dataset=CIFAR-100"], "row 1: the header has dataset, which --set gives for all rows; leave out --set, or"),
     ],
 )
 def test_bad_options_are_refused(audit, options, said):
     status, rows, printed = audit(lines(f"{SIMCLR},90"), *options)
     assert (status, rows) == (2, None)
     assert re.search(said, printed.err)
+
+
+def test_a_percent_sign_says_that_it_is_percent(audit):
+    status, rows, _ = audit(lines("direct alignment,,CIFAR-100,knn,0.98%"))
+    assert (status, rows[0]["given"], rows[0]["paper"]) == (0, "0.98", "1.10")
+    status, rows, said = audit(lines("SimCLR,256,CIFAR-10,top1,0.9074%"), "--fractions")
+    assert status == 2
+    assert "row 2, column value: '0.9074%' is percent, and --fractions says" in said.err
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("elsewhere"), Path.mkdir])
+def test_what_is_no_file_is_neither_read_nor_replaced(audit, tmp_path, make):
+    special = tmp_path.parent / f"special_{tmp_path.name}"
+    make(special)
+    status, rows, said = audit(lines(f"{SIMCLR},90"), "--out", str(special))
+    assert (status, rows) == (2, None)
+    assert "cannot be written: it is" in said.err
+    assert special.is_fifo() or special.is_symlink() or special.is_dir()
+    assert cli.main([str(special), "--out", "x.csv"]) == 2
+
+
+def test_an_interrupt_leaves_no_traceback(audit, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "compare_with_paper", interrupted)
+    status, rows, said = audit(lines(f"{SIMCLR},90"))
+    assert (status, rows) == (130, None)
+    assert said.err == "arb-audit: interrupted; nothing was written\n"
+
+
+def test_many_rows_are_matched_once_for_each_setting(audit):
+    numbers = [f"{SIMCLR},9{seed % 10}.{seed % 100:02},{seed}" for seed in range(20_000)]
+    status, rows, _ = audit(lines(*numbers, header=f"{HEADER},seed"))
+    assert (status, rows[0]["n_seeds"]) == (0, "20000")
 
 
 def test_a_missing_file_is_one_sentence(tmp_path, monkeypatch, capsys):
@@ -344,6 +382,10 @@ def test_a_claim_is_shown_with_its_evidence(capsys):
         assert word in said
     assert cli.main(["claim", "P1", "Q7"]) == 2
     assert "no claim is called Q7; known are P1" in capsys.readouterr().err
+    assert cli.main(["claim", "p3"]) == 0
+    said = capsys.readouterr().out
+    assert "P3.linear (printed" in said
+    assert "P3.knn (printed" in said
 
 
 def test_the_example_of_the_help_runs_in_any_folder(tmp_path):

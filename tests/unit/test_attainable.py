@@ -2,6 +2,7 @@
 
 from decimal import ROUND_DOWN, ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_what_was_printed_matters():
     assert is_attainable("52.9", 700)
 
 
-@pytest.mark.parametrize("text", ["100.01", "-0.01", "NaN", "Infinity", "about 5", "", "1e3", "5.1234567"])
+@pytest.mark.parametrize("text", ["100.01", "9_5", "٩٥", "-0.01", "NaN", "Infinity", "about 5", "", "1e3", "5.1234567"])
 def test_what_is_no_accuracy_is_refused(text):
     for function in (correct_counts, is_attainable, nearest_attainable):
         with pytest.raises(ValueError, match="decimal number of percent from 0 to 100 with at most 6 decimals, got"):
@@ -116,6 +117,25 @@ def test_chance_of_several_accuracies_is_binomial():
     (first, *_) = explaining_sizes(texts, 400, least=2)
     share = [np.mean([is_attainable(f"{k / 10:.1f}", n) for k in range(1001)]) for n in range(1, first.n + 1)]
     assert first.expected == pytest.approx(sum(stats.binom.sf(first.explained - 1, 4, s) for s in share))
+
+
+def test_chance_takes_every_accuracy_by_its_own_decimals():
+    # Three with two decimals and one with one decimal, by enumeration of what fits
+    texts = ["12.34", "45.67", "78.91", "50.5"]
+    found = explaining_sizes(texts, 300, least=2)
+    shares = {decimals: [] for decimals in (1, 2)}
+    for n in range(1, found[-1].n + 1):
+        for decimals, chances in shares.items():
+            steps = 100 * 10**decimals
+            chances.append(np.mean([is_attainable(f"{k / 10**decimals:.{decimals}f}", n) for k in range(steps + 1)]))
+    fine, coarse = (np.array(shares[decimals]) for decimals in (2, 1))
+    for explanation in found:
+        by_chance = sum(
+            np.prod([p if fits else 1 - p for p, fits in zip((fine, fine, fine, coarse), outcome, strict=True)], axis=0)
+            for outcome in product([True, False], repeat=4)
+            if sum(outcome) >= explanation.explained
+        )
+        assert explanation.expected == pytest.approx(by_chance[: explanation.n].sum())
 
 
 def test_a_planted_size_is_found_and_is_no_coincidence():

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from ..printed import Printed, Row, Rows, number, only, value, where
 from .finding import Finding, decides, holds_if, listed, rounds_to, signed, title
+from .rankings import sampling_note
 
 __all__ = ["COLUMN", "pairs_that_give"]
 
@@ -105,7 +106,8 @@ def leads_over_dimensions(printed: Printed) -> Finding:
             )
             parts[-1] += f", which is {listed(pairs) or 'no difference of two points'}"
             corrected.append(f"{lead} at d = {dimension}")
-    return Finding(holds_if(not corrected), "Fig. 4, top-1: " + "; ".join(parts), correction=listed(corrected))
+    note = sampling_note(printed, "P4")
+    return Finding(holds_if(not corrected), f"Fig. 4, top-1: {'; '.join(parts)}; {note}", correction=listed(corrected))
 
 
 def _groups(count: str) -> str:
@@ -122,15 +124,17 @@ def gain_of_the_shuffle(printed: Printed) -> Finding:
         for point in where(points, variant="group_shuffle")
     }
     half = Decimal("0.5")
-    inside = [groups for groups, gain in gains.items() if Decimal(least) - half <= gain < Decimal(most) + half]
-    verdict = "holds" if len(inside) == len(gains) else "conditional" if inside else "refuted"
+    several = {groups: gain for groups, gain in gains.items() if groups != "1"}  # within one group a shuffle changes nothing
+    inside = [groups for groups, gain in several.items() if Decimal(least) - half <= gain < Decimal(most) + half]
+    verdict = "holds" if len(inside) == len(several) else "conditional" if inside else "refuted"
     texts = listed(f"{_groups(groups)} {signed(gain)}" for groups, gain in gains.items())
     return Finding(
         verdict,
-        f"Fig. 6, top-1 with the shuffle minus without: {texts}; {least} to {most}, rounded to whole points, at {len(inside)}"
-        f" of {len(gains)} numbers of groups",
+        f"Fig. 6, top-1 with the shuffle minus without: {texts}; from {Decimal(least) - half} to {Decimal(most) + half}, which"
+        f" rounds to {least} to {most}, at {len(inside)} of the {len(several)} numbers of groups above 1;"
+        f" {sampling_note(printed, 'P7')}",
         condition=f"with {' or '.join(inside)} groups" if verdict == "conditional" else "",
-        correction="" if verdict == "holds" else f"the gain is from {min(gains.values())} to {max(gains.values())}",
+        correction="" if verdict == "holds" else f"the gain is from {min(several.values())} to {max(several.values())}",
     )
 
 
@@ -154,6 +158,7 @@ def accuracies_over_epochs(printed: Printed) -> Finding:
         parts[-1] += ")" if agrees else f"; {said} is the point of epoch {listed(there) or 'none'})"
         if not agrees:
             corrected.append(f"the best of {name} is {number(best)}, at epoch {best['epoch']}")
+    parts.append(sampling_note(printed, "P8"))
     if corrected:
         corrected.append(f"ARB at epoch {arb['epoch']} is {'still above' if above else 'not above'} the best of both")
     return Finding(holds_if(true), "Fig. 7, top-1: " + "; ".join(parts), correction="; ".join(corrected))

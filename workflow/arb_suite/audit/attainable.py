@@ -4,10 +4,12 @@ An accuracy over n images is 100 k / n for a whole k. This is the GRIM test (Bro
 Psychological and Personality Science 8, 2017) for accuracies. All arithmetic on values is in whole numbers, hence exact.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -145,16 +147,14 @@ def explaining_sizes(
         correct_counts(text, largest, truncated)  # for its errors
     sizes = np.arange(1, largest + 1, dtype=np.int64)
     explained = np.zeros(largest, dtype=np.int64)
-    share = np.zeros(largest)  # the largest of them: an upper bound of chance where the numbers of decimals differ
     for text in distinct:
         low, high, unit = _bounds(text, truncated)
         first = np.maximum(-(-low * sizes // unit), 0)
         last = -(-high * sizes // unit) - 1 if truncated else high * sizes // unit
         explained += first <= np.minimum(last, sizes)
-        share = np.maximum(share, _share(text, sizes, truncated))
     wanted = int(explained.max()) if least == "most" else len(distinct) if least is None else least
     expected = {
-        count: np.cumsum(stats.binom.sf(count - 1, len(distinct), share))
+        count: np.cumsum(_chance_of(count, distinct, sizes, truncated))
         for count in np.unique(explained[explained >= wanted]).tolist()
     }
     return [
@@ -163,9 +163,25 @@ def explaining_sizes(
     ]
 
 
-def _share(printed: str, sizes: np.ndarray, truncated: bool) -> np.ndarray:
+def _chance_of(count: int, printed: Sequence[str], sizes: np.ndarray, truncated: bool) -> np.ndarray:
+    """Return the probability, by size, that at least `count` accuracies fit by chance; those of equal decimals fit alike."""
+    alike = Counter(_decimals(text) for text in printed)
+    most = max(alike, key=lambda decimals: alike[decimals])
+    rest = [decimals for decimals in alike if decimals != most]
+    shares = {decimals: _share(decimals, sizes, truncated) for decimals in alike}
+    found = np.zeros(len(sizes))
+    # Over how many of the accuracies with other numbers of decimals fit; there are few of these, if any.
+    for fits in product(*(range(alike[decimals] + 1) for decimals in rest)):
+        weight = np.ones(len(sizes))
+        for k, decimals in zip(fits, rest, strict=True):
+            weight *= stats.binom.pmf(k, alike[decimals], shares[decimals])
+        found += weight * stats.binom.sf(count - sum(fits) - 1, alike[most], shares[most])
+    return found
+
+
+def _share(decimals: int, sizes: np.ndarray, truncated: bool) -> np.ndarray:
     """Return which share of all accuracies with as many decimals are attainable: that of numbers that fit by chance."""
-    steps = 100 * 10 ** _decimals(printed)
+    steps = 100 * 10**decimals
     # Each number of correct images gives one accuracy, and two where it lies halfway between them.
     common = np.gcd(2 * steps, sizes)
     halves = np.where((2 * steps // common) % 2 == 1, (common + 1) // 2, 0)
@@ -179,7 +195,7 @@ def _decimals(printed: str) -> int:
 def _bounds(printed: str, truncated: bool) -> tuple[int, int, int]:
     """Return what a printed accuracy stands for, low / unit to high / unit as shares of 1, in whole numbers."""
     try:
-        number = Decimal(printed)
+        number = Decimal(printed if printed.isascii() and "_" not in printed else "NaN")
         allowed = number.is_finite() and 0 <= number <= 100 and _decimals(printed) <= MOST_DECIMALS
     except InvalidOperation:
         allowed = False

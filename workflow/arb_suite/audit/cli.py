@@ -1,6 +1,7 @@
 """The command arb-audit: anyone's numbers against the paper's, one accuracy against n images, one claim with its evidence."""
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from .sampling import unpaired, wilson_interval
 __all__ = ["main"]
 
 LEVEL = 0.05
-NOT_ATTAINABLE, BAD_USE = 1, 2
+NOT_ATTAINABLE, BAD_USE, INTERRUPTED = 1, 2, 130
 CLONE = Path(__file__).parents[3]  # the one that this code is in
 WIDTH, CLAIM_WIDTH = 130, 100
 DESCRIPTION = """\
@@ -63,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"arb-audit: {error}", file=sys.stderr)
         return BAD_USE
+    except KeyboardInterrupt:
+        print("arb-audit: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # what reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_USE
 
 
 def _audit(arguments: Sequence[str]) -> int:
@@ -84,8 +91,11 @@ def _audit(arguments: Sequence[str]) -> int:
     out = options.out or Path(f"{options.file.stem}_audit.csv")
     if out.resolve() == options.file.resolve():
         raise UserError(f"--out {out} is the file of your numbers; give another name")
-    if out.is_dir() or not out.parent.is_dir():
-        raise UserError(f"--out {out} cannot be written: {'it is a folder' if out.is_dir() else 'there is no such folder'}")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out} cannot be written: there is no such folder")
+    if out.is_symlink() or (out.exists() and not out.is_file()):
+        kind = "a link" if out.is_symlink() else "a folder" if out.is_dir() else "no regular file"
+        raise UserError(f"--out {out} cannot be written: it is {kind}; give the name of a file")
     columns, constants = _assignments(options.columns, "--columns"), _assignments(options.set, "--set")
     printed = read_printed(*_paper())
     found = read_given(options.file, columns, constants, options.delimiter, options.fractions)
@@ -204,7 +214,7 @@ def _attainable(arguments: Sequence[str]) -> int:
         correct = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         print(f"{text} is attainable over {options.n} images: {correct} of {options.n} correct")
         return 0
-    around = " and ".join(f"{float(accuracy):.6g} ({accuracy * options.n / 100} correct)" for accuracy in (below, above))
+    around = " and ".join(f"{float(accuracy):.10g} ({accuracy * options.n / 100} correct)" for accuracy in (below, above))
     (smallest, *_) = explaining_sizes([text], min(options.n, 100_000), truncated=options.truncated) or [None]
     print(f"{text} is not attainable over {options.n} images; the nearest are {around}")
     if smallest is not None:
@@ -223,9 +233,13 @@ def _claim(arguments: Sequence[str]) -> int:
 
     printed = read_printed(*_paper())
     known = [row["id"] for row in printed.claims]
-    if unknown := [claim for claim in options.ids if claim not in known]:
-        raise UserError(f"no claim is called {', '.join(unknown)}; known are {', '.join(known)}")
-    for claim in options.ids or known:
+    chosen = []
+    for given in options.ids:
+        found = [c for c in known if c.casefold() == given.casefold() or c.casefold().startswith(f"{given.casefold()}.")]
+        if not found:
+            raise UserError(f"no claim is called {given}; known are {', '.join(known)}")
+        chosen += found
+    for claim in chosen or known:
         _show_claim(claim_row(printed, claim))
     return 0
 

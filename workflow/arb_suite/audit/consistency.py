@@ -9,11 +9,15 @@ from scipy import stats
 
 from ..printed import Printed, Row, Rows, number, only, value, where
 from .finding import Finding, decides, holds_if, listed, title
+from .rankings import sampling_note
 
 __all__ = ["Place", "bold_columns", "places_of_one_number"]
 
 # Panels of the figures, and the metric of the tables that they show
 PANELS = {"acc1": "linear_top1", "acc5": "linear_top5"}
+
+
+MATCHED = ("Table 3", "Fig. 6")  # which row of Table 1 these stand for is not said; it is found by the numbers
 
 
 class Place(NamedTuple):
@@ -107,8 +111,10 @@ def repeated_cells_agree(printed: Printed) -> Finding:
     shown = [f"{p.first} {p.first_value}, but {p.second} {p.second_value}" for p in apart]
     counts = Counter(place.second.split(", ")[0] for place in places)
     by_place = ", ".join(f"{place} {count}" for place, count in counts.items())
+    matched = sum(count for place, count in counts.items() if place in MATCHED)
     evidence = (
-        f"{len(places) - len(apart)} of {len(places)} pairs of a cell of Table 1 and another place are identical ({by_place})"
+        f"{len(places) - len(apart)} of {len(places)} pairs of a cell of Table 1 and another place are identical ({by_place});"
+        f" {len(places) - matched} are paired by name, {matched} by their numbers ({' and '.join(MATCHED)})"
     )
     return Finding(
         holds_if(not apart),
@@ -145,7 +151,7 @@ def panels_over_batch_sizes(printed: Printed) -> Finding:
         f" ARB is above Barlow Twins at {sum(above['acc1'])} of {len(above['acc1'])} batch sizes in ACC@1 and at"
         f" {sum(above['acc5'])} of {len(above['acc5'])} in ACC@5; {higher} of {len(top1)} points of ACC@1 are above the highest"
         f" printed top-1 of CIFAR-100 ({number(highest)}), and ARB's {number(at_batch)} at batch 256 is near its top-5 of"
-        f" Table 1 ({' and '.join(number(cell) for cell in table1)})"
+        f" Table 1 ({' and '.join(number(cell) for cell in table1)}); {sampling_note(printed, 'P5')}"
     )
     ordered = all(all(panel) for panel in above.values())
     correction = ""
@@ -182,7 +188,7 @@ def eight_groups_beat_one(printed: Printed) -> Finding:
         f"Fig. 6, {more} groups and {fewer}: {'; '.join(parts)}: higher in {sum(true)} of {len(true)} pairs. The point"
         f" {relation} Table 1's CIFAR-100 cells at the largest d ({' and '.join(place.first_value for place in pairs)}) is"
         f" {groups} groups {'with' if variant == 'group_shuffle' else 'without'} the shuffle ({listed(points)}); the paper"
-        f" does not print how many groups Table 1 has",
+        f" does not print how many groups Table 1 has; {sampling_note(printed, 'P6')}",
     )
 
 

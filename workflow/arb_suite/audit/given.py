@@ -15,6 +15,7 @@ __all__ = ["COLUMNS", "REQUIRED", "Given", "match", "read_given"]
 
 REQUIRED = ("method", "proj_dim", "dataset", "metric", "value")
 COLUMNS = (*REQUIRED, "n_eval", "variant", "pretrain_epochs", "table", "seed")
+NAMES = ("method", "proj_dim", "dataset", "metric", "variant", "pretrain_epochs", "table")  # what a cell is found by
 MOST_BYTES = 10_000_000
 MOST_PROBLEMS = 10
 LONGEST = 40  # letters of an entry that a message repeats
@@ -55,6 +56,8 @@ class Given:
         than six.
     n_eval : int or None
         Evaluation images, where given.
+    percent : bool
+        Whether the file has a percent sign behind it.
 
     """
 
@@ -62,6 +65,7 @@ class Given:
     fields: Mapping[str, str]
     value: str
     n_eval: int | None
+    percent: bool
 
 
 def read_given(
@@ -110,9 +114,10 @@ def read_given(
             found.append(_given(line, fields, fractions, columns))
         except UserError as error:
             problems.append(str(error))
-    if not fractions and found and all(Decimal(given.value) <= 1 for given in found):
+    if not fractions and found and all(Decimal(given.value) <= 1 and not given.percent for given in found):
         problems.append(
-            "column value: all accuracies are 1 or less; they are read as percent. If they are fractions, add --fractions"
+            f"row {found[0].row}, column {columns.get('value', 'value')}: all accuracies are 1 or less. If they are fractions,"
+            " add --fractions; if they are percent, write them as 0.98%"
         )
     _stop(path, problems)
     return found
@@ -127,6 +132,8 @@ def _stop(path: Path, problems: Sequence[str]) -> None:
 def _lines(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
     """Return the non-empty rows of a file with the numbers of their lines, the header first."""
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} cannot be read: it is no regular file; save the table to one first")
         if path.stat().st_size > MOST_BYTES:
             raise UserError(
                 f"{path} has {path.stat().st_size} bytes; a table of results has at most {MOST_BYTES}. Is it the right file?"
@@ -164,6 +171,10 @@ def _places(
             raise UserError(f"there is no column {name!r}; those that are read are {', '.join(COLUMNS)}")
     if repeated := sorted({name for name in names if names.count(name) > 1 and name in {*COLUMNS, *columns.values()}}):
         raise UserError(f"{path}, row 1: the header has {', '.join(repeated)} more than once")
+    if twice := [name for name in constants if columns.get(name, name) in names]:
+        raise UserError(
+            f"{path}, row 1: the header has {', '.join(twice)}, which --set gives for all rows; leave out --set, or the column"
+        )
     wanted = {name: columns.get(name, name) for name in COLUMNS if name not in constants}
     for name, own in columns.items():
         if own not in names:
@@ -192,8 +203,10 @@ def _given(line: int, fields: dict[str, str], fractions: bool, columns: Mapping[
         if digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 8 and 0 < int(digits) <= LARGEST):
             raise bad(name, f"no whole number from 1 to {LARGEST}")
     text = fields["value"].removesuffix("%").strip()
+    if fractions and "%" in fields["value"]:
+        raise bad("value", "percent, and --fractions says that accuracies are from 0 to 1")
     try:
-        accuracy = Decimal(text) if "_" not in text else Decimal("NaN")
+        accuracy = Decimal(text) if text.isascii() and "_" not in text else Decimal("NaN")
     except InvalidOperation:
         accuracy = Decimal("NaN")
     if not accuracy.is_finite():
@@ -205,7 +218,8 @@ def _given(line: int, fields: dict[str, str], fractions: bool, columns: Mapping[
         accuracy = accuracy.scaleb(2)
     if accuracy.as_tuple().exponent < -6:  # what a tool writes in full is a rounded binary number
         accuracy = round(accuracy, 4)
-    return Given(line, fields, f"{accuracy:f}", int(fields["n_eval"]) if fields["n_eval"] else None)
+    n_eval = int(fields["n_eval"]) if fields["n_eval"] else None
+    return Given(line, fields, f"{accuracy:f}", n_eval, fields["value"].endswith("%"))
 
 
 def _key(name: str) -> str:
@@ -238,8 +252,12 @@ def match(printed: Printed, found: Sequence[Given], path: Path, skip_unmatched: 
 
     """
     pairs, problems = [], []
+    known: dict[tuple[str, ...], list[Row]] = {}
     for given in found:
-        cells = [cell for cell in printed.tables if _agrees(given, cell)]
+        key = tuple(given.fields[name] for name in NAMES)
+        if key not in known:
+            known[key] = [cell for cell in printed.tables if _agrees(given, cell)]
+        cells = known[key]
         if len(cells) == 1:
             pairs.append((given, cells[0]))
         elif cells:
@@ -250,10 +268,10 @@ def match(printed: Printed, found: Sequence[Given], path: Path, skip_unmatched: 
             problems.append(f"row {given.row}: {_nearest(printed, given)} (--skip-unmatched leaves such rows out)")
     rows: dict[tuple[int, str], int] = {}
     for given, cell in pairs:
-        key = (id(cell), given.fields["seed"])
-        if key in rows:
-            problems.append(f"rows {rows[key]} and {given.row} are both {_describe(cell)}; keep one, or add a column seed")
-        rows.setdefault(key, given.row)
+        place = (id(cell), given.fields["seed"])
+        if place in rows:
+            problems.append(f"rows {rows[place]} and {given.row} are both {_describe(cell)}; keep one, or add a column seed")
+        rows.setdefault(place, given.row)
     if not pairs and not problems:
         problems.append("no row is a cell of the paper")
     _stop(path, problems)
@@ -261,10 +279,7 @@ def match(printed: Printed, found: Sequence[Given], path: Path, skip_unmatched: 
 
 
 def _agrees(given: Given, cell: Row) -> bool:
-    return all(
-        not given.fields[name] or _canonical(name, given.fields[name]) == _key(cell[name])
-        for name in ("method", "proj_dim", "dataset", "metric", "variant", "pretrain_epochs", "table")
-    )
+    return all(not given.fields[name] or _canonical(name, given.fields[name]) == _key(cell[name]) for name in NAMES)
 
 
 def _canonical(column: str, name: str) -> str:

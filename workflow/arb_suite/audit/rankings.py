@@ -12,7 +12,7 @@ from .finding import Finding, decides, holds_if, listed, title
 from .provenance import best_of_columns
 from .sampling import Lead, compare
 
-__all__ = ["ALL_OF_TABLE_1", "OF_TABLE_1", "Pair", "Ranking", "ranked_pairs", "rankings"]
+__all__ = ["ALL_OF_TABLE_1", "OF_TABLE_1", "Pair", "Ranking", "ranked_pairs", "rankings", "sampling_note"]
 
 LEVEL = 0.05
 # In the place of a claim: every two rows of a column; the base against direct alignment
@@ -100,6 +100,13 @@ def rankings(printed: Printed, *claims: str) -> list[Ranking]:
         adjusted = zip(*(holm([getattr(lead, kind) for lead in raw]) for kind in ("unpaired", "best", "worst")), strict=True)
         found += [Ranking(pair, n, Lead(*p)) for pair, n, p in zip(pairs, sizes, adjusted, strict=True)]
     return found
+
+
+def sampling_note(printed: Printed, claim: str) -> str:
+    """Say how many of the leads that a claim is about exceed the sampling error of the images."""
+    family = rankings(printed, claim)
+    exceed = sum(ranking.exceeds for ranking in family)
+    return f"{exceed} of {len(family)} leads exceed the sampling error of the images (unpaired, Holm over {len(family)})"
 
 
 def ranked_pairs(printed: Printed) -> Iterator[Pair]:
@@ -205,6 +212,7 @@ def leads_exceed_sampling_error(printed: Printed) -> Finding:
     """Test ARB's lead over every other symmetric row, unpaired, with Holm's adjustment."""
     family, everything = rankings(printed, "P17"), rankings(printed, ALL_OF_TABLE_1)
     within = [ranking for ranking in family if not ranking.exceeds]
+    kinds = Counter(ranking.survives for ranking in everything)
     top1 = sum(ranking.pair.left["metric"] == "linear_top1" for ranking in within)
     pairs = [ranking.pair for ranking in within]
     texts = [f"{p.right_name} {p.dataset} {p.left['metric']} {number(p.right)} against {number(p.left)}" for p in pairs]
@@ -215,7 +223,7 @@ def leads_exceed_sampling_error(printed: Printed) -> Finding:
         f"{exceed} it at 5% (unpaired test of proportions, Holm over {len(family)}); {len(within)} do not, {top1} of"
         f" them in top-1: {listed(texts, most=len(texts)) or 'none'}. Over all possible overlaps of errors: {overlaps}. Of all"
         f" orderings of two rows in a column of Table 1, {sum(ranking.exceeds for ranking in everything)} of {len(everything)}"
-        f" exceed it (Holm over these)",
+        f" exceed it (Holm over these); over all overlaps {listed(f'{count} {kind}' for kind, count in kinds.items())}",
         condition="each accuracy one evaluation over the nominal number of images; between training runs it is not known",
         correction="" if not within else f"{exceed} the sampling error",
     )
@@ -236,12 +244,10 @@ def arb_above_barlow_twins(printed: Printed) -> Finding:
 def _all_above(printed: Printed, claim: str, what: str) -> Finding:
     family = rankings(printed, claim)
     above = [ranking for ranking in family if ranking.difference > 0]
-    beyond = [ranking for ranking in above if ranking.exceeds]
     texts = [f"{r.pair.dataset}, {r.pair.left_name}, {r.pair.left['metric']} {r.difference:+}" for r in family]
     below = [text for text, ranking in zip(texts, family, strict=True) if ranking not in above]
     return Finding(
         holds_if(not below),
-        f"{what} is above 0 in {len(above)} of {len(family)} pairs ({'; '.join(texts)}); {len(beyond)} of them exceed the"
-        f" sampling error of the images (unpaired test of proportions, Holm over {len(family)})",
+        f"{what} is above 0 in {len(above)} of {len(family)} pairs ({'; '.join(texts)}); {sampling_note(printed, claim)}",
         correction=f"not in {listed(below)}" if below else "",
     )

@@ -193,7 +193,8 @@ def rankings_table(printed: Printed) -> pd.DataFrame:
             "p_unpaired": f"{r.p.unpaired:.2g}",
             "p_most_overlap": f"{r.p.best:.2g}",
             "p_least_overlap": f"{r.p.worst:.2g}",
-            "exceeds_sampling_error": r.survives,
+            "exceeds_unpaired": _yes(r.exceeds),
+            "survives": r.survives,
         }
         for baselines, r in found
     )
@@ -217,9 +218,7 @@ def redecided_table(printed: Printed) -> pd.DataFrame:
                     "published": protocol,
                     "verdict_as_printed": as_printed.verdict,
                     "verdict_with_published": then.verdict,
-                    "evidence_with_published": then.evidence
-                    if then.evidence != as_printed.evidence
-                    else "none of its numbers has a published counterpart",
+                    "evidence_with_published": then.evidence if then.evidence != as_printed.evidence else "the same as printed",
                 }
             )
     return pd.DataFrame(rows)
