@@ -381,9 +381,10 @@ def test_a_claim_is_shown_with_its_evidence(capsys):
     for word in ("P1 (printed, sec. 4.2)", "verdict: ", "evidence: ", "12.27", "P9 (printed"):
         assert word in said
     assert cli.main(["claim", "P1", "Q7"]) == 2
-    assert "no claim is called Q7; known are P1" in capsys.readouterr().err
-    assert cli.main(["claim", "p3"]) == 0
+    assert "no claim is called Q7; known are T1.argmin" in capsys.readouterr().err
+    assert cli.main(["claim", "T2.zero", "p3"]) == 0
     said = capsys.readouterr().out
+    assert "T2.zero (printed, Theorem 2, p. 4)" in said
     assert "P3.linear (printed" in said
     assert "P3.knn (printed" in said
 

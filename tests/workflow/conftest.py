@@ -102,7 +102,7 @@ def clean_copy():
 
     def copy(folder):
         folder = folder.resolve() / "clone"
-        for name in ("workflow", "arb_core"):
+        for name in ("workflow", "arb_core", "proofs_checks"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(ROOT / "Snakefile", folder)
         (folder / "profiles").symlink_to("workflow/profiles")

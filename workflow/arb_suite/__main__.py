@@ -12,7 +12,8 @@ import time
 
 from .jobs import PARENT
 
-JOBS = {"digits": "digits", "pretrain": "pretrain", "evaluate": "evaluate", "tables": "tables", "audit": "audit.job"}
+JOBS = {job: f"arb_suite.{job}" for job in ("digits", "pretrain", "evaluate", "tables")}
+JOBS |= {"audit": "arb_suite.audit.job", "theory": "proofs_checks.job"}
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
     job = sys.argv.pop(1)
     sys.argv[0] = f"arb_suite {job}"
-    importlib.import_module(f"arb_suite.{JOBS[job]}").main()
+    importlib.import_module(JOBS[job]).main()
 
 
 if __name__ == "__main__":

@@ -104,8 +104,13 @@ class Plan:
     def audit(self) -> str:
         """Return what the audit needs to know: the settings of the suite's ARB on the embedded data, as JSON."""
         run = next(run for run in self.configured if run.dataset == "digits" and run.training["method"] == "arb")
-        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics", "arb_core")
+        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics", "arb_core", "proofs_checks")
         return _json({**run.training, **run.evaluation, "code": code})
+
+    @staticmethod
+    def theory() -> str:
+        """Return the version of the code that decides the theory."""
+        return code_version("proofs_checks", "arb_core")
 
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]

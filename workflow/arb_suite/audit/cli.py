@@ -225,14 +225,18 @@ def _attainable(arguments: Sequence[str]) -> int:
 def _claim(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "arb-audit claim",
-        description="The verdict on claims of the paper, computed from the printed numbers, with its evidence.",
+        description="The verdict on claims of the paper, computed anew, with its evidence.",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="for example P1; all where none is given")
     options = parser.parse_args(arguments)
-    from .claims import claim_row  # imports what only this command needs
+    # What only this command needs, and the checks of the theory, which rest on this package
+    from proofs_checks.ledger import ledger_row, read_ledger
+
+    from .claims import claim_row
 
     printed = read_printed(*_paper())
-    known = [row["id"] for row in printed.claims]
+    theory = [entry["id"] for entry in read_ledger()]
+    known = theory + [row["id"] for row in printed.claims]
     chosen = []
     for given in options.ids:
         found = [c for c in known if c.casefold() == given.casefold() or c.casefold().startswith(f"{given.casefold()}.")]
@@ -240,7 +244,7 @@ def _claim(arguments: Sequence[str]) -> int:
             raise UserError(f"no claim is called {given}; known are {', '.join(known)}")
         chosen += found
     for claim in chosen or known:
-        _show_claim(claim_row(printed, claim))
+        _show_claim(ledger_row(claim) if claim in theory else claim_row(printed, claim))
     return 0
 
 

@@ -1,8 +1,10 @@
-"""The job of the audit: every claim about numbers decided, every printed number audited."""
+"""The job of the audit: every claim of theory and about numbers decided, every printed number audited."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+
+import pandas as pd
 
 from ..files import write_csv
 from ..jobs import job_parser, read_resolved, run_job
@@ -30,7 +32,11 @@ def main() -> None:
 
 
 def _audit(options: argparse.Namespace, report: Callable[[str], None]) -> None:
+    from proofs_checks.ledger import ledger_table  # its checks rest on this package
+
     printed = read_printed(options.paper, options.schema)
+    report("audit: deciding the theory, about 30 seconds")
+    theory = ledger_table()
     tables = {
         "audit_cells": cells_table(printed),
         "audit_sizes": sizes_table(printed),
@@ -39,7 +45,7 @@ def _audit(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         "audit_published": published_table(printed),
         "audit_redecided": redecided_table(printed),
         "audit_settings": settings_table(printed, read_resolved(options.settings)),
-        "claims": claims_table(printed),
+        "claims": pd.concat([theory, claims_table(printed)], ignore_index=True),
     }
     for name, table in tables.items():
         write_csv(options.out / f"{name}.csv", table)

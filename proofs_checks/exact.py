@@ -1,0 +1,73 @@
+"""Arithmetic without rounding: rationals, and balls that are sure to contain the number (FLINT).
+
+A claim that fails in these fails; the other modules compute in float64.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from flint import acb_mat, arb, arb_mat, ctx, fmpq, fmpq_mat
+
+from .matrices import Matrix
+
+__all__ = ["base_ball", "certify_base", "certify_scaled", "floats", "rational", "scaled_ball", "transposed"]
+
+ctx.prec = 200  # bits
+
+
+def rational(rows: Sequence[Sequence[str | int]], over: int = 1) -> fmpq_mat:
+    """Return a matrix of rationals, each entry divided by `over`."""
+    return fmpq_mat([[fmpq(*map(int, str(entry).split("/"))) / over for entry in row] for row in rows])
+
+
+def floats(matrix: fmpq_mat) -> Matrix:
+    """Return a matrix of rationals in float64."""
+    return np.array([[float(entry.p) / float(entry.q) for entry in row] for row in matrix.tolist()])
+
+
+def transposed(matrix: fmpq_mat) -> fmpq_mat:
+    """Return the transpose."""
+    return matrix.transpose()
+
+
+def certify_scaled(z: fmpq_mat) -> None:
+    """Make sure that a matrix is standard-scaled: every column sums to 0 and has norm 1."""
+    for column in z.transpose().tolist():
+        assert sum(column, fmpq(0)) == 0
+        assert sum((entry * entry for entry in column), fmpq(0)) == 1
+
+
+def certify_base(z: fmpq_mat, b: fmpq_mat) -> None:
+    """
+    Make sure that B is the polar factor of Z.
+
+    Z = B P with B^T B = I and P symmetric positive definite: by the uniqueness of
+    the polar decomposition that is enough.
+    """
+    d = z.ncols()
+    p = b.transpose() * z
+    assert b.transpose() * b == fmpq_mat([[int(i == j) for j in range(d)] for i in range(d)])
+    assert b * p == z
+    assert p == p.transpose()
+    rows = p.tolist()
+    assert all(fmpq_mat([row[: k + 1] for row in rows[: k + 1]]).det() > 0 for k in range(d))  # Sylvester
+
+
+def scaled_ball(rows: Sequence[Sequence[int]]) -> arb_mat:
+    """Scale a matrix of whole numbers as in Eq. 7."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        mean = fmpq(sum(column), len(column))
+        centred = [entry - mean for entry in column]
+        norm = arb(sum((entry * entry for entry in centred), fmpq(0))).sqrt()
+        columns.append([arb(entry) / norm for entry in centred])
+    return arb_mat([list(row) for row in zip(*columns, strict=True)])
+
+
+def base_ball(z: arb_mat) -> arb_mat:
+    """Return Z (Z^T Z)^(-1/2) for a matrix of full column rank whose singular values are all different."""
+    eigenvalues, right = acb_mat(z.transpose() * z).eig(right=True)
+    d = len(eigenvalues)
+    roots = acb_mat([[1 / eigenvalues[i].sqrt() if i == j else 0 for j in range(d)] for i in range(d)])
+    inverse_root = right * roots * right.inv()
+    return z * arb_mat([[inverse_root[i, j].real for j in range(d)] for i in range(d)])
