@@ -19,7 +19,7 @@ OPTIONS = {
     "byol": {"prediction_hidden": 6},
     "dino": {
         "prototypes": PROTOTYPES,
-        "student_temperature": 0.1,
+        "student_temperature": 0.12,  # none of these is what lightly takes where it is told nothing
         "teacher_temperature": 0.07,
         "first_teacher_temperature": 0.04,
         "temperature_warmup": 0.5,
@@ -31,9 +31,9 @@ OPTIONS = {
     "simsiam": {"prediction_hidden": 6},
     "swav": {
         "prototypes": PROTOTYPES,
-        "temperature": 0.1,
-        "epsilon": 0.05,
-        "iterations": 3,
+        "temperature": 0.15,
+        "epsilon": 0.06,
+        "iterations": 2,
         "frozen": 0.5,
         "queue_size": QUEUE,
         "queue_after": 0.75,
@@ -166,7 +166,7 @@ def dino(method, views, temperature=0.04):
         targets = [softmax([(s - c) / temperature for s, c in zip(row, centre, strict=True)]) for row in teacher[t]]
         for s in range(len(views)):
             if s != t:
-                terms += [cross_entropy(targets[i], [score / 0.1 for score in student[s][i]]) for i in range(N)]
+                terms += [cross_entropy(targets[i], [score / 0.12 for score in student[s][i]]) for i in range(N)]
     return sum(terms) / len(terms)
 
 
@@ -183,8 +183,8 @@ def ressl(method, views):
 
 def sinkhorn_knopp(scores):
     """Alternately give all prototypes the same share of the images, and every image the same weight, three times."""
-    q = np.exp(scores.detach().numpy() / 0.05)
-    for _ in range(3):
+    q = np.exp(scores.detach().numpy() / 0.06)
+    for _ in range(2):
         for k in range(q.shape[1]):
             q[:, k] /= q[:, k].sum() * q.shape[1]
         for i in range(q.shape[0]):
@@ -205,7 +205,7 @@ def swav(method, views, queue=False):
         q = sinkhorn_knopp(assigned)
         for other in range(len(views)):
             if other != large:
-                loss += sum(cross_entropy(q[i], scores[other][i] / 0.1) for i in range(N)) / N / (len(views) - 1) / 2
+                loss += sum(cross_entropy(q[i], scores[other][i] / 0.15) for i in range(N)) / N / (len(views) - 1) / 2
     return loss
 
 

@@ -1,4 +1,4 @@
-import pkgutil
+import math
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 DIGITS = yaml.safe_load((ROOT / "workflow/config/digits.yaml").read_text(encoding="utf-8"))["digits"]
-NAMES = sorted(module.name for module in pkgutil.iter_modules(methods.__path__))
+# The methods that the configuration runs; a user may have files beside them
+NAMES = sorted({run["method"] for run in DIGITS["runs"].values()})
 UNTRAINED = ["random_encoder"]
 TRAINED = [name for name in NAMES if name not in UNTRAINED]
 
@@ -323,13 +324,17 @@ class Schedule(BaseMethod):
     def __init__(self, encoder):
         super().__init__(encoder)
         self.steps = []
+        self.losses = 0
 
     def begin_step(self, step, steps):
         assert torch.is_grad_enabled()
         self.steps.append((step, steps))
 
     def loss(self, views, labels, generator):
+        assert self.training  # batch normalisation sees the batch
         assert len(self.steps) == len(set(self.steps))
+        self.losses += 1
+        assert len(self.steps) == self.losses  # the step begins before its loss
         return self.encoder(views[0]).sum()
 
 
@@ -364,6 +369,40 @@ def test_the_optimizer_is_the_configured_one(optimizer, kind):
     assert {id(p) for p in [*weights["params"], *biases["params"]]} == {id(p) for p in trained}
     assert all(p.ndim > 1 for p in weights["params"])
     assert all(p.ndim == 1 for p in biases["params"])
+
+
+def test_rates_warm_up_linearly_and_fall_on_a_cosine(images):
+    run = settings("simclr")
+    method = new_method(run, 1, 4, seed=0)
+    optimizer, schedule = pretrain._optimizer(method, run, steps_per_epoch=10)
+    weights, biases = optimizer.param_groups
+    assert (weights["momentum"], weights["trust_coefficient"], weights["weight_decay"]) == (0.9, 0.02, 1e-4)
+    assert biases["weight_decay"] == 0
+    assert {p.ndim for p in biases["params"]} == {1}
+    rates = []
+    for _ in range(30):
+        rates.append((weights["lr"], biases["lr"]))
+        optimizer.step()
+        schedule.step()
+    cosine = [0.001 + 0.999 * (1 + math.cos(math.pi * k / 26)) / 2 for k in range(27)]
+    for (weight, bias), factor in zip(rates, [1 / 3, 2 / 3, 1, *cosine], strict=True):
+        assert weight == pytest.approx(0.6 * factor)
+        assert bias == pytest.approx(0.015 * factor)
+
+
+def test_every_step_takes_the_rate_of_its_place(images, tmp_path, monkeypatch):
+    rates = []
+    step = LARS.step
+
+    def noted(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(LARS, "step", noted)
+    train(images, settings("simclr"), 0, tmp_path / "state", Recorder())
+    assert len(rates) == 12
+    assert rates[1:] == sorted(rates[1:], reverse=True)  # the warm-up of a tenth is one step
+    assert rates[-1] == pytest.approx(0.001 * rates[1])
 
 
 def test_an_unknown_optimizer_is_refused():

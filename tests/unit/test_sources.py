@@ -1,5 +1,6 @@
 """The settings of the baselines follow from those of their sources by the rule that the configuration declares."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,47 @@ def test_dimensions_are_an_eighth_of_those_of_table_1(name):
 
 def test_baselines_are_trained_like_arb():
     assert [name for name, run in RUNS.items() if "training" in run] == ["random_encoder"]
+
+
+def test_declared_departures_are_as_declared():
+    views = DIGITS["views"]
+    assert RUNS["swav"]["options"]["epsilon"] == 0.02
+    assert RUNS["dino"]["options"]["momentum"] == [0.99, 1.0]
+    assert views["small"]["scale"] == 18 / 32
+    assert views["small"]["crop_area"] == [0.35, 0.7]
+    same = ("rotation_degrees", "contrast", "brightness", "noise", "crop_aspect")
+    assert all(views["small"][name] == views["standard"][name] for name in same)
+
+
+def test_the_weak_view_is_a_crop_and_nothing_else():
+    weak, standard = (DIGITS["views"][name] for name in ("weak", "standard"))
+    assert {name: value for name, value in weak.items() if name not in ("scale", "crop_area", "crop_aspect")} == {
+        "rotation_degrees": 0, "contrast": 0, "brightness": 0, "noise": 0,
+    }  # fmt: skip
+    assert all(weak[name] == standard[name] for name in ("scale", "crop_area", "crop_aspect"))
+
+
+def test_runs_stand_in_the_part_of_table_1_of_their_row():
+    with (ROOT / "workflow/paper/tables.csv").open(encoding="utf-8", newline="") as handle:
+        rows = {(row["method"], row["proj_dim"]): row["variant"] for row in csv.DictReader(handle) if row["table"] == "table1"}
+    placed = {(run["label"], str(run["paper_dim"])): run for run in RUNS.values() if "paper_dim" in run}
+    assert set(placed) == set(rows)
+    for row, run in placed.items():
+        assert run["variant"] == rows[row]
+        assert run["remark"]
+
+
+def test_only_losses_that_are_sums_over_dimensions_are_divided_by_them():
+    for run in RUNS.values():
+        if run["method"] in ("arb", "barlow_twins", "direct_alignment"):
+            assert run["loss_divisor"] == run["proj_dim"]
+        else:
+            assert "loss_divisor" not in run
+    assert {run["options"]["ridge"] for run in RUNS.values() if run["method"] == "arb"} == {1e-4}  # Eq. 9
+
+
+def test_seeds_and_length_are_as_the_readme_says():
+    assert (DIGITS["seeds"], DIGITS["training"]["epochs"], DIGITS["training"]["optimizer"]) == (3, 20, "lars")
 
 
 def test_the_groups_of_arb_are_explicit():

@@ -56,10 +56,11 @@ def test_rows_of_the_embedded_data(printed, plan, measured, cells):
     methods = list(dict.fromkeys((cell["method"], cell["proj_dim"]) for cell in cells))
     references = ["Direct alignment", "Random encoder", "Supervised"]
     assert len(methods) == 13
-    assert embedded["method"].tolist() == [m for m, _ in methods for _ in range(2)] + [m for m in references for _ in range(2)]
-    assert embedded["metric"].tolist() == ["linear_top1", "knn5_top1"] * 16
+    ours = [m for m, _ in methods for _ in range(2)] + [m for m in references for _ in range(2)]
+    assert embedded["method"].tolist()[:32] == ours  # a user's runs come behind
+    assert embedded["metric"].tolist()[:32] == ["linear_top1", "knn5_top1"] * 16
     assert set(embedded["paper"]) == {""}
-    assert len(table) == 78 + 32
+    assert len(table) == 78 + len(embedded)
 
 
 def test_columns_and_verdicts_are_the_agreed_ones(printed, plan, measured):
