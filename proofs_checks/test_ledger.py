@@ -165,6 +165,16 @@ def test_balls_contain_the_floats():
             assert max(float(entry.rad()) for row in found.tolist() for entry in row) < 1e-40
 
 
+def test_every_number_of_the_page_is_one_of_the_ledger(reference):
+    page = (ROOT / "proofs_checks/README.md").read_text(encoding="utf-8")
+    ledger = " ".join(reference[~reference.index.str.startswith("P")].to_numpy().ravel())
+    pattern = r"(?<![\w.])\d+\.\d+|(?<![\w./])\d+/\d+(?![\w/])|(?<![\w.^{/])\d{3,}(?![\w.])"
+    places = r"(?:Eqs?\.|secs?\.|pp?\.|CVPR)[~ ]*[\d.,\- ]+"
+    numbers = set(re.findall(pattern, re.sub(places, "", page)))
+    assert len(numbers) > 40
+    assert numbers - set(re.findall(r"\d+\.\d+|\d+/\d+|\d+", ledger)) == set()
+
+
 def test_an_unknown_claim_is_refused():
     with pytest.raises(LookupError, match=r"no claim T9; it has T1\.argmin"):
         ledger_row("T9")
