@@ -64,10 +64,10 @@ def scaled_ball(rows: Sequence[Sequence[int]]) -> arb_mat:
     return arb_mat([list(row) for row in zip(*columns, strict=True)])
 
 
-def base_ball(z: arb_mat) -> arb_mat:
-    """Return Z (Z^T Z)^(-1/2) for a matrix of full column rank whose singular values are all different."""
+def base_ball(z: arb_mat, ridge: arb | int = 0) -> arb_mat:
+    """Return Z (Z^T Z + lambda I)^(-1/2) for a matrix of full column rank whose singular values are all different."""
     eigenvalues, right = acb_mat(z.transpose() * z).eig(right=True)
     d = len(eigenvalues)
-    roots = acb_mat([[1 / eigenvalues[i].sqrt() if i == j else 0 for j in range(d)] for i in range(d)])
+    roots = acb_mat([[1 / (eigenvalues[i] + ridge).sqrt() if i == j else 0 for j in range(d)] for i in range(d)])
     inverse_root = right * roots * right.inv()
     return z * arb_mat([[inverse_root[i, j].real for j in range(d)] for i in range(d)])

@@ -1,4 +1,4 @@
-"""Theorem 1 of the paper as properties over matrices of chosen spectrum; the ledger of all claims is still to come.
+"""Theorem 1 of the paper as properties over matrices of chosen spectrum, beside the checks of the ledger.
 
 Checked here, in the readings of the ledger: T1.argmin (Z (Z^T Z)^(-1/2) attains the minimum of ||Z - B||_F over B^T B = I),
 T1.unique (nothing else does, for Z of full column rank; without full rank something else does), T1.procrustes (it is the

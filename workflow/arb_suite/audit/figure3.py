@@ -199,8 +199,8 @@ def entropy_and_variance(printed: Printed) -> Finding:
     variance = "is free" if free else "is 1/N for every column, whatever Z is"
     return Finding(
         holds_if(not missing and free and rises),
-        f"what {theorem['where']}, says, in this suite's words, is: {theorem['meaning']}; that is about"
-        f" {len(cited) - len(missing)} of {len(cited)}: {', '.join(cited)}; after Eq. 7 the variance {variance}"
+        f"what {theorem['where']}, says, in this suite's words, is: {theorem['meaning']}; of entropy and"
+        f" variance it mentions {len(cited) - len(missing)} of {len(cited)}; after Eq. 7 the variance {variance}"
         f" (largest relative deviation over columns of scales 0.01 to 100: {_at_most(spread)}), and the derivative of Eq. 8"
         f" by the scale of a column is {_at_most(slope)}; in Fig. 3 the plotted standard deviation goes from {first} to {last}"
         f" with ARB (lowest {lowest}, highest {highest}), from {first_direct} to {last_direct} with direct alignment",
