@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import scipy.linalg
-import torch
-from arb_core import nearest_orthonormal_basis, standard_scale
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from proofs_checks.matrices import OURS, Matrix, descent, orthonormal
+
 Map = Callable[[Matrix], Matrix]
 
 TOLERANCE = 1e-9
@@ -28,16 +26,10 @@ singular_values = st.one_of(st.floats(0.01, 20.0), st.sampled_from([0.5, 1.0, 3.
 
 
 def base_of(z: Matrix) -> Matrix:
-    return nearest_orthonormal_basis(torch.from_numpy(z)).numpy()
+    return OURS.base(z, 0.0)
 
 
-def scaled(z: Matrix) -> Matrix:
-    return standard_scale(torch.from_numpy(z)).numpy()
-
-
-def orthonormal(rng: np.random.Generator, n: int, d: int) -> Matrix:
-    q, r = np.linalg.qr(rng.standard_normal((n, d)))
-    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+scaled = OURS.scale
 
 
 def with_spectrum(s: list[float], extra_rows: int, seed: int) -> Matrix:
@@ -66,19 +58,11 @@ def rotation(rng: np.random.Generator, n: int, angle: float) -> Matrix:
     return scipy.linalg.expm(angle * (skew - skew.T))
 
 
-def descent(z: Matrix, b: Matrix, steps: int = 60) -> Matrix:
-    """Projected gradient descent on ||Z - B||^2 with a retraction by QR, which shares nothing with the closed form."""
-    for _ in range(steps):
-        q, r = np.linalg.qr(b + 0.5 * z / np.linalg.norm(z, 2))
-        b = q * np.where(np.diag(r) < 0, -1.0, 1.0)
-    return b
-
-
 def competitors(z: Matrix, m: Matrix, rng: np.random.Generator) -> Iterator[Matrix]:
     n, d = z.shape
     for _ in range(5):
         yield orthonormal(rng, n, d)
-        yield descent(z, orthonormal(rng, n, d))
+        yield list(descent(z, orthonormal(rng, n, d)))[-1]
     for angle in (1e-4, 1e-2, 0.3):
         yield rotation(rng, n, angle) @ m
         yield m @ rotation(rng, d, angle)
@@ -237,7 +221,7 @@ def wrong_side(z: Matrix) -> Matrix:
 
 
 def ridge_left_in(z: Matrix) -> Matrix:
-    return nearest_orthonormal_basis(torch.from_numpy(z), ridge=1e-4).numpy()
+    return OURS.base(z, 1e-4)
 
 
 @pytest.mark.parametrize("check", [check_argmin, check_procrustes, check_unique])

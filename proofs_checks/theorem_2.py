@@ -67,9 +67,8 @@ def _norm(z: Tensor) -> Tensor:
     return z.square().sum((-2, -1)).sqrt()
 
 
-# With views a and b and their bases: the two sides of each reading, and the distance that its correction adds. Both are
-# square roots, except for the traces.
 def _loss(term: Callable[[Tensor, Tensor], Tensor], both: bool, a: Tensor, b: Tensor, base_a: Tensor, base_b: Tensor) -> Tensor:
+    """Return Eq. 8 by one of its readings, in one direction or in both."""
     return term(a, base_b) + (term(b, base_a) if both else 0)
 
 

@@ -105,7 +105,7 @@ def _base(implementation: Implementation, z: Matrix, base: Matrix) -> Matrix:
 def _certified(i: int, j: int) -> tuple[Matrix, Matrix]:
     """Return B_i P_j and B_i."""
     p, q, r = ROOTS[j]
-    base = exact.transposed(exact.rational([COLUMNS[name] for name in BASES[i]], over=2))
+    base = exact.rational([COLUMNS[name] for name in BASES[i]], over=2).transpose()
     z = base * exact.rational([[p, q], [q, p]], over=r)
     exact.certify_scaled(z)
     exact.certify_base(z, base)

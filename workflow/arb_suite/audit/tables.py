@@ -12,7 +12,7 @@ from .claims import decide
 from .consistency import PANELS, bold_columns, places_of_one_number
 from .finding import signed, title
 from .provenance import PROTOCOLS, source_of, with_published
-from .rankings import OF_TABLE_1, rankings
+from .rankings import METHODS, OF_TABLE_1, rankings
 from .sampling import wilson_interval
 from .sizes import best_explanations, series
 
@@ -101,7 +101,7 @@ def _cell(printed: Printed, place: str, row: Row) -> dict[str, str]:
 
 def _points(printed: Printed) -> Iterator[tuple[str, Row]]:
     """Yield the points of the figures and the release as rows with the columns of a cell."""
-    names = {"arb": "ARB", "barlow_twins": "Barlow Twins", "simclr": "SimCLR", "dashed_line": "dashed line"}
+    names = {**METHODS, "dashed_line": "dashed line"}
 
     def point(row: Row, dataset: str, panel: str, variant: str, **columns: str) -> Row:
         metric = PANELS[row[panel]]
@@ -208,10 +208,11 @@ def redecided_table(printed: Printed) -> pd.DataFrame:
     higher of both.
     """
     rows = []
+    replaced = {protocol: with_published(printed, protocol) for protocol in PROTOCOLS}
     for claim in RANKING_CLAIMS:
         as_printed = decide(printed, claim)
-        for protocol in PROTOCOLS:
-            then = decide(with_published(printed, protocol), claim)
+        for protocol, paper in replaced.items():
+            then = decide(paper, claim)
             rows.append(
                 {
                     "claim": claim,
@@ -245,11 +246,10 @@ def places_table(printed: Printed) -> pd.DataFrame:
         plain, shuffled = (where(printed.fig6, metric=panel, variant=v, groups="1")[0] for v in ("group", "group_shuffle"))
         names = (f"Fig. 6 {panel}, 1 group, {'with' if p is shuffled else 'without'} shuffle" for p in (plain, shuffled))
         rows.append(_pair_of_points(next(names), plain, next(names), shuffled, "must be equal"))
-    labels = {"simclr": "SimCLR", "barlow_twins": "Barlow Twins", "arb": "ARB"}
     for panel, metric in PANELS.items():
         for point in where(printed.fig5, panel_label=panel, batch_size="256"):
             for cell in where(
-                printed.tables, table="table1", method=labels[point["method"]], dataset="CIFAR-100", metric=metric
+                printed.tables, table="table1", method=METHODS[point["method"]], dataset="CIFAR-100", metric=metric
             ):
                 second = f"Fig. 5 {panel}, {point['method']}, batch size 256"
                 rows.append(_pair_of_points(f"Table 1, {title(cell)}, CIFAR-100, {metric}", cell, second, point, "may differ"))
