@@ -18,6 +18,7 @@ from .cost import Size, smaller_side, smaller_side_operations
 from .geometry import centred, certify, three_by_four
 from .judge import QUICK, Effort, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, orthonormal, with_spectrum
+from .search.inequalities import climb_of, inequalities
 from .theorem_2 import counterexample, least_loss
 
 __all__ = ["collapsed_pair", "tight_frame"]
@@ -118,7 +119,8 @@ def beyond_full_rank(implementation: Implementation = OURS, effort: Effort = QUI
     rng = np.random.default_rng(0)
     frames = [tight_frame(rng, n, d) for n in range(2, 9) for d in (n, n + 1, 2 * n, 4 * n)]
     reached = sum(abs(2 * _misfit(z, implementation.base(z, 0.0)) - least_loss(*z.shape)) < 1e-9 for z in frames)
-    found = judge(Statement(gap, draw, known=tuple((z, z) for z in frames)), effort)
+    known = tuple((z, z) for z in frames)
+    found = judge(Statement(gap, draw, known=known, climb=climb_of(inequalities("O1"))), effort)
     verdict = found.verdict if reached == len(frames) else "inconclusive"
     if other:  # the bound, proved and not violated, denies it
         verdict = {"holds": "refuted"}.get(verdict, "inconclusive")
@@ -270,7 +272,10 @@ def two_readings(implementation: Implementation = OURS, effort: Effort = QUICK, 
             value = _frobenius(a, implementation.base(b, 0.0)) + _frobenius(b, implementation.base(a, 0.0))
             reached += abs(value - least) < 1e-9
     known = (collapsed_pair(rng, 3, 6),)
-    within, anywhere = (judge(Statement(partial(gap, whatever), draw, known=known), effort) for whatever in (False, True))
+    climb = climb_of([*inequalities("O4", "corrected"), inequalities("O4", "ours")[-1]])
+    within, anywhere = (
+        judge(Statement(partial(gap, whatever), draw, known=known, climb=climb), effort) for whatever in (False, True)
+    )
     restricted = within.verdict if reached == 2 * len(sizes) else "inconclusive"
     where = "d < (sqrt(N - 1) + 1)^2, in particular wherever d <= N - 1, or N = 2 (lambda = 0)"
     bounds = (
@@ -314,8 +319,8 @@ def limit(implementation: Implementation = OURS, effort: Effort = QUICK, other: 
         if other:
             return float(np.abs(b.T @ b - np.eye(z.shape[1])).max())
         root = b.T @ z
-        np.testing.assert_allclose(b.T @ b, np.linalg.pinv(z, rcond=1e-10) @ z, atol=1e-9)
-        np.testing.assert_allclose(root, root.T, atol=1e-9 * s.max())
+        np.testing.assert_allclose(b.T @ b, np.linalg.pinv(z, rcond=1e-10) @ z, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(root, root.T, rtol=0, atol=1e-9 * s.max())
         assert np.linalg.eigvalsh(root).min() > -1e-9 * s.max()
         distance = np.linalg.norm(implementation.base(z, ridge) - b, 2)
         return float(max(abs(distance - 1 + least / np.hypot(least, ridge**0.5)), distance - ridge / (2 * least**2)))

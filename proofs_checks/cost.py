@@ -1,112 +1,50 @@
-"""What the objective and the base cost: operations counted on the code as it runs, and how the time grows.
+"""What the objective and the base cost: operations counted against the printed expressions, and how the time grows.
 
-An operation is a multiplication or an addition of a matrix product, as PyTorch's counter has it; an eigendecomposition of a
-k x k matrix, with vectors, is counted as 9 k^3 (Golub and Van Loan, Matrix Computations, sec. 8.3, symmetric QR).
-`python -m proofs_checks.cost` prints the times as CSV; no verdict rests on them.
+``python -m arb_suite cost --out FILE.csv --exponents FILE.csv --log FILE`` measures times, in float64 and on one thread
+unless told otherwise. Each step is run once at each size before any is run again, so that a busy moment of the machine does
+not fall on one size alone; what takes less than 0.02 seconds is run so often that it takes them. A first round is not
+counted, and median and quartiles are those of the others. All inputs are slices of one array of random numbers. No verdict
+rests on times.
 """
 
-import csv
+import argparse
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
-from arb_core import nearest_orthonormal_basis
 from scipy import stats
+from threadpoolctl import threadpool_limits
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from arb_suite.audit.finding import Finding
+from arb_suite.files import write_csv
+from arb_suite.jobs import job_parser, run_job
 
 from .judge import QUICK, Effort, theory
 from .matrices import OURS, Implementation
+from .operations import (
+    CONSTANT,
+    Size,
+    base_as_here,
+    base_as_printed,
+    formula,
+    formula_operations,
+    objective,
+    objective_operations,
+    smaller_side,
+    smaller_side_operations,
+)
 
-__all__ = ["Size", "formula", "formula_operations", "objective", "smaller_side", "smaller_side_operations", "timings"]
+__all__ = ["PAPER", "SERIES", "Series", "exponent", "exponents", "main", "timings"]
 
-EIGENDECOMPOSITION = 9
 LEAST, MOST = 16, 4096  # of N and d
 GROUPS = (1, 4, 16)
-CONSTANT = EIGENDECOMPOSITION + 2  # and the product of V diag with V^T
-
-
-@dataclass(frozen=True)
-class Size:
-    """N samples of d features in p groups, p a divisor of d."""
-
-    n: int
-    d: int
-    p: int = 1
-
-
-def _eigendecomposition(shape: torch.Size, *args: object, **kwargs: object) -> int:
-    *batch, k, _ = shape
-    return EIGENDECOMPOSITION * math.prod(batch) * k**3
-
-
-def _operations(run: Callable[[], object]) -> int:
-    # torch.ops.aten._linalg_eigh is where torch.linalg.eigh ends up; the counter knows products only
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten._linalg_eigh: _eigendecomposition}) as counter:
-        run()
-    return counter.get_total_flops()
-
-
-def _groups(size: Size, device: str = "meta") -> Tensor:
-    """Return numbers of the shape (p, N, d/p); on the device 'meta' there is a shape and no numbers."""
-    shape = size.p, size.n, size.d // size.p
-    if device == "meta":
-        return torch.empty(shape, device=device)
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-
-
-def _inner_products(z: Tensor, b: Tensor) -> Tensor:
-    """Return <z_i, b_i> of all columns, as products of 1 x N and N x 1 matrices."""
-    rows, columns = (x.mT.reshape(-1, 1, x.shape[-2]) for x in (z, b))
-    return rows @ columns.mT
-
-
-def _as_printed(z: Tensor) -> Tensor:
-    """Eq. 9 as it stands, feature level."""
-    eigenvalues, v = torch.linalg.eigh(z.mT @ z)
-    return z @ ((v * (eigenvalues + 1e-4).rsqrt().unsqueeze(-2)) @ v.mT)
-
-
-def _as_here(z: Tensor) -> Tensor:
-    return nearest_orthonormal_basis(z, ridge=1e-4, solver="gram")
-
-
-def objective(size: Size) -> int:
-    """Count what the d inner products of one direction of Eq. 8 (diagonal) take."""
-    z = _groups(size)
-    return _operations(lambda: _inner_products(z, z))
-
-
-def formula(size: Size) -> int:
-    """Count what the bases of p groups take by Eq. 9 as it stands: Z^T Z, its eigendecomposition, V diag V^T, Z times that."""
-    z = _groups(size)
-    return _operations(lambda: _as_printed(z))
-
-
-def smaller_side(size: Size) -> int:
-    """Count what the bases of p groups take in `arb_core`, which takes Z Z^T where N < d/p; it is run, so for small sizes."""
-    z = _groups(size, "cpu")
-    return _operations(lambda: _as_here(z))
-
-
-def formula_operations(size: Size) -> int:
-    """Return p (4 N (d/p)^2 + 11 (d/p)^3)."""
-    m = size.d // size.p
-    return size.p * (4 * size.n * m**2 + CONSTANT * m**3)
-
-
-def smaller_side_operations(size: Size) -> int:
-    """Return p (4 N (d/p) m + 11 m^3) with m = min(N, d/p)."""
-    m = min(size.n, size.d // size.p)
-    return 4 * size.n * size.d * m + size.p * CONSTANT * m**3
-
 
 Expression = Callable[[Size], float]
 PRINTED: dict[str, Expression] = {
@@ -126,27 +64,39 @@ def _grid(groups: tuple[int, ...]) -> list[Size]:
     return [Size(n, d, p) for n, d, p in product(sides, sides, groups)]
 
 
-def _exceeded(claimed: dict[str, Expression], constant_n: bool) -> dict[str, float]:
+def _ratios(claimed: dict[str, Expression], constant_n: bool) -> dict[str, float]:
+    """Return the largest ratio of count and expression; where N is held constant, the constant of the O may have a factor N."""
+    counted = {"objective": (objective, (1,)), "base": (formula, (1,)), "groups": (formula, GROUPS)}
+    return {
+        name: max(count(s) / claimed[name](s) / (s.n if constant_n else 1) for s in _grid(groups))
+        for name, (count, groups) in counted.items()
+    }
+
+
+def exponent(x: Iterable[float], y: Iterable[float]) -> tuple[float, float, float]:
     """
-    Return the expressions that are no upper bounds, with the largest ratio of count and expression.
+    Fit the exponent of a power law, by least squares on logarithms.
 
-    The constant of the O is K = 11; where N is held constant, it may depend on N, and is 11 N.
+    Parameters
+    ----------
+    x, y : (k,) iterable of float
+        Above 0, k > 2.
+
+    Returns
+    -------
+    exponent, low, high : float
+        With its 95% t interval.
+
     """
-    exceeded = {}
-    for name, expression in claimed.items():
-        counted, groups = {"objective": (objective, (1,)), "base": (formula, (1,)), "groups": (formula, GROUPS)}[name]
-        ratios = [counted(s) / expression(s) / (s.n if constant_n else 1) for s in _grid(groups)]
-        if max(ratios) > CONSTANT:
-            exceeded[name] = max(ratios)
-    return exceeded
-
-
-def _exponent(counted: Callable[[Size], int], sizes: list[Size], parameter: str) -> str:
-    """Fit the exponent of a count in N, d or p on logarithms; return it with its 95% interval."""
-    x, y = (np.log([float(v) for v in values]) for values in ([getattr(s, parameter) for s in sizes], map(counted, sizes)))
+    x, y = (np.log(np.array(list(values), float)) for values in (x, y))
     fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(sizes) - 2) * fit.stderr
-    slope, low, high = (value + 0.0 for value in np.round([fit.slope, fit.slope - half, fit.slope + half], 2))
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return float(fit.slope), float(fit.slope - half), float(fit.slope + half)
+
+
+def _of_count(counted: Callable[[Size], int], sizes: list[Size], parameter: str) -> str:
+    fitted = exponent((getattr(s, parameter) for s in sizes), map(counted, sizes))
+    slope, low, high = (value + 0.0 for value in np.round(fitted, 2))
     return f"{slope:.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -161,8 +111,10 @@ def complexity(implementation: Implementation = OURS, effort: Effort = QUICK, ot
     products with Z Z^T, the other side.
     """
     claimed = CORRECTED if other else PRINTED
-    free, held = _exceeded(claimed, constant_n=False), _exceeded(claimed, constant_n=True)
-    verdict = "holds" if not free else "refuted" if held else "conditional"
+    ratios = _ratios(claimed, constant_n=False)
+    exceeded = [name for name, ratio in ratios.items() if ratio > CONSTANT]
+    held = max(_ratios(claimed, constant_n=True).values()) <= CONSTANT
+    verdict = "holds" if not exceeded else "conditional" if held else "refuted"
     grid = _grid(GROUPS)
     small = [Size(n, d, p) for n, d, p in product((3, 16, 40), (12, 48, 96), (1, 2, 12))]
     equal = sum(formula(s) == formula_operations(s) for s in grid)
@@ -171,81 +123,163 @@ def complexity(implementation: Implementation = OURS, effort: Effort = QUICK, ot
         verdict = "inconclusive"  # the constants are those of the polynomials
     samples, features = [Size(n, 32) for n in _powers(1024, 65536)], [Size(32, d) for d in _powers(1024, 65536)]
     split = [Size(16, 4096, p) for p in _powers(1, 64)]
-    fitted = {
-        "objective in d": (objective, features, "d"),
-        "objective in N": (objective, samples, "n"),
-        "Eq. 9 as it stands in N at d = 32": (formula, samples, "n"),
-        "in d at N = 32": (formula, features, "d"),
-        "in p at N = 16, d = 4096": (formula, split, "p"),
-        "on the smaller side in N at d = 1024": (smaller_side, [Size(n, 1024) for n in _powers(4, 64)], "n"),
-        "in d at N = 4": (smaller_side, [Size(4, d) for d in _powers(64, 2048)], "d"),
-    }
-    exponents = ", ".join(f"{name} {_exponent(*fit)}" for name, fit in fitted.items())
-    ratios = "; ".join(f"{name}: up to {ratio:.0f} times the expression" for name, ratio in free.items())
     evidence = (
-        f"multiplications and additions, N and d from {LEAST} to {MOST}, {', '.join(map(str, GROUPS))} groups, against"
-        f" {CONSTANT} times the expression: {ratios or 'none exceeds it'}. The objective takes 2 N d; Eq. 9 as it stands takes"
-        f" p (4 N m^2 + 11 m^3), m = d/p, in {equal} of {len(grid)} sizes, an eigendecomposition counted as 9 m^3. It never has"
-        f" the term N^2 d: that belongs to the other side, Z Z^T, and with the smaller of the two it is"
-        f" p (4 N m k + 11 k^3), k = min(N, m), in {equal_here} of {len(small)} sizes. Exponents with 95% intervals:"
-        f" {exponents}"
+        "Counted are multiplications and additions, on the code as it runs; an eigendecomposition of size m is taken as 9 m^3."
+        f" N and d are from {LEAST} to {MOST}, with {', '.join(map(str, GROUPS))} groups. Largest ratio of the count to the"
+        f" printed expression, where at most {CONSTANT} is within the bound:"
+        f" {', '.join(f'{name} {ratio:.{0 if ratio > 100 else 2}f}' for name, ratio in ratios.items())}. The objective takes"
+        f" 2 N d. The base by Eq. 9 as it stands takes p (4 N m^2 + 11 m^3), m = d/p, in {equal} of {len(grid)} sizes: a term"
+        " N^2 d never occurs. On the smaller side, as arb_core has it, the base takes p (4 N m k + 11 k^3), k = min(N, m), in"
+        f" {equal_here} of {len(small)} sizes. Exponents of the counts with 95% intervals. Objective: in d"
+        f" {_of_count(objective, features, 'd')}, in N {_of_count(objective, samples, 'n')}. Eq. 9: in N (d = 32)"
+        f" {_of_count(formula, samples, 'n')}, in d (N = 32) {_of_count(formula, features, 'd')}, in p (N = 16, d = 4096)"
+        f" {_of_count(formula, split, 'p')}. Smaller side: in N (d = 1024)"
+        f" {_of_count(smaller_side, [Size(n, 1024) for n in _powers(4, 64)], 'n')}, in d (N = 4)"
+        f" {_of_count(smaller_side, [Size(4, d) for d in _powers(64, 2048)], 'd')}"
+    )
+    condition = (
+        f"as upper bounds, with N held constant for the {', '.join(exceeded)} (as Table 1 does for Barlow Twins, O(d^2))"
     )
     return Finding(
         verdict,
         evidence,
-        condition=f"as upper bounds, with N held constant for the {', '.join(free)} (as Table 1 does for Barlow Twins, O(d^2))"
-        if verdict == "conditional"
-        else "",
+        condition=condition if verdict == "conditional" else "",
         correction=""
         if other
         else "the objective is O(N d); the base is O(N d k + k^3) with k = min(N, d), on the smaller side",
     )
 
 
-def timings(
-    sizes: Iterable[Size] = tuple(Size(n, d, p) for n, d, p in product((64, 256), (256, 512, 1024), (1, 8))), repeats: int = 3
-) -> list[dict[str, object]]:
+class Series(NamedTuple):
+    """A step, and the sizes over which one of n, d and p is varied."""
+
+    step: str
+    parameter: str
+    sizes: list[Size]
+
+
+class _Step(NamedTuple):
+    run: Callable[[Tensor], Tensor]
+    operations: Callable[[Size], int]
+
+
+STEPS = {
+    "objective": _Step(lambda z: (1 - (z * z).sum(-2)).square().sum(), objective_operations),
+    "formula": _Step(base_as_printed, formula_operations),
+    "smaller side": _Step(base_as_here, smaller_side_operations),
+}
+SERIES = (
+    Series("objective", "n", [Size(n, 256) for n in _powers(256, 4096)]),
+    Series("objective", "d", [Size(256, d) for d in _powers(256, 4096)]),
+    Series("formula", "n", [Size(n, 64) for n in _powers(8192, 131072)]),
+    Series("formula", "d", [Size(32, d) for d in (384, 512, 768, 1024, 1536, 2048)]),
+    Series("formula", "p", [Size(16, 2048, p) for p in _powers(1, 16)]),
+    Series("smaller side", "n", [Size(n, 16384) for n in (96, 128, 192, 256, 384, 512, 768)]),
+    Series("smaller side", "d", [Size(256, d) for d in (4096, 6144, 8192, 12288, 16384, 24576)]),
+    Series("smaller side", "p", [Size(1024, 1024, p) for p in _powers(1, 16)]),
+)
+SHORT = 0.02  # seconds: what takes less is called several times over
+PAPER = tuple(Size(256, 2048, p) for p in (1, 8))  # all steps are timed there too
+
+
+def timings(series: Sequence[Series] = SERIES, shared: Sequence[Size] = PAPER, repeats: int = 7) -> pd.DataFrame:
     """
-    Measure wall times on this machine, in float64.
+    Measure wall times on this machine, in float64 and with as many threads as PyTorch has.
 
     Parameters
     ----------
-    sizes : iterable of Size, optional
+    series : sequence of Series, optional
         What to time.
+    shared : sequence of Size, optional
+        Where all steps are timed.
     repeats : int, optional
-        The least of so many runs is taken, after one that is not counted.
+        Rounds, after one that is not counted.
 
     Returns
     -------
-    list of dict
-        One row per size and step: step, n, d, p, threads, seconds, operations.
+    DataFrame
+        One row per step and size: step, n, d, p, threads, seconds (the median),
+        low and high (its quartiles), operations, ns_per_operation.
 
     """
+    places = [(step, size) for step, _, sizes in series for size in sizes]
+    places = list(dict.fromkeys(places + [(step, size) for size in shared for step in STEPS]))
+    numbers = torch.randn(max(s.n * s.d for _, s in places), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    calls = dict.fromkeys(places, 1)
+    seconds: dict[tuple[str, Size], list[float]] = {place: [] for place in places}
+    for turn in range(repeats + 1):
+        for place in places:
+            step, size = place
+            z = numbers[: size.n * size.d].view(size.p, size.n, size.d // size.p)
+            start = time.perf_counter()
+            for _ in range(calls[place]):
+                STEPS[step].run(z)
+            taken = (time.perf_counter() - start) / calls[place]
+            if turn == 0:
+                calls[place] = math.ceil(SHORT / taken)
+            else:
+                seconds[place].append(taken)
     rows = []
-    for size in sizes:
-        z = _groups(size, "cpu")
-        steps = {
-            "objective": (lambda z=z: (z * z).sum(-2), objective),
-            "formula": (lambda z=z: _as_printed(z), formula_operations),
-            "smaller side": (lambda z=z: _as_here(z), smaller_side_operations),
-        }
-        for step, (run, counted) in steps.items():
-            seconds = []
-            for _ in range(repeats + 1):
-                start = time.perf_counter()
-                run()
-                seconds.append(time.perf_counter() - start)
-            row = {"step": step, "n": size.n, "d": size.d, "p": size.p, "threads": torch.get_num_threads()}
-            rows.append(row | {"seconds": f"{min(seconds[1:]):.6f}", "operations": counted(size)})
-    return rows
+    for (step, size), measured in seconds.items():
+        low, median, high = np.quantile(measured, (0.25, 0.5, 0.75))
+        operations = STEPS[step].operations(size)
+        row = {"step": step, "n": size.n, "d": size.d, "p": size.p, "threads": torch.get_num_threads()}
+        row |= {"seconds": f"{median:.6f}", "low": f"{low:.6f}", "high": f"{high:.6f}", "operations": operations}
+        rows.append(row | {"ns_per_operation": f"{1e9 * median / operations:.4f}"})
+    return pd.DataFrame(rows)
+
+
+def exponents(timed: pd.DataFrame, series: Sequence[Series] = SERIES) -> pd.DataFrame:
+    """
+    Fit how the times grow, and beside it how the operations do over the same sizes.
+
+    Parameters
+    ----------
+    timed : DataFrame
+        From `timings`.
+    series : sequence of Series, optional
+        What to fit.
+
+    Returns
+    -------
+    DataFrame
+        One row per series: step, parameter (N, d or p), range, held (the other
+        sizes), exponent of the time, low and high (its 95% t interval), and
+        counted, the exponent of the operations.
+
+    """
+    medians = timed.set_index(["step", "n", "d", "p"])["seconds"].astype(float)
+    rows = []
+    for step, parameter, sizes in series:
+        x = [getattr(size, parameter) for size in sizes]
+        fitted = exponent(x, (medians[step, s.n, s.d, s.p] for s in sizes))
+        counted, *_ = exponent(x, map(STEPS[step].operations, sizes))
+        names = {"n": "N", "d": "d", "p": "p"}
+        held = ", ".join(f"{names[other]} = {getattr(sizes[0], other)}" for other in names if other != parameter)
+        row = {"step": step, "parameter": names[parameter], "range": f"{min(x)}-{max(x)}", "held": held}
+        rows.append(
+            row | dict(zip(("exponent", "low", "high", "counted"), (f"{v:.2f}" for v in (*fitted, counted)), strict=True))
+        )
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
-    """Print the times as CSV."""
-    rows = timings()
-    writer = csv.DictWriter(sys.stdout, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    """Write the times and the exponents of their growth."""
+    parser = job_parser("Measure how the time of the objective and of the base grows.")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV file of the times")
+    parser.add_argument("--exponents", type=Path, required=True, help="the CSV file of the exponents")
+    parser.add_argument("--repeats", type=int, default=7, help="rounds that are counted")
+    parser.add_argument("--threads", type=int, default=1)
+    run_job(_write, parser)
+
+
+def _write(options: argparse.Namespace, report: Callable[[str], None]) -> None:
+    torch.set_num_threads(options.threads)
+    with threadpool_limits(options.threads):
+        timed = timings(repeats=options.repeats)
+    write_csv(options.out, timed)
+    write_csv(options.exponents, exponents(timed))
+    report(f"cost: {len(timed)} times in {options.out}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from flint import acb_mat, arb, arb_mat, ctx, fmpq, fmpq_mat
 
 from .matrices import Matrix
 
-__all__ = ["base_ball", "certify_base", "certify_scaled", "floats", "rational", "scaled_ball"]
+__all__ = ["base_ball", "cayley", "certify_base", "certify_scaled", "floats", "rational", "scaled_ball"]
 
 ctx.prec = 200  # bits
 
@@ -23,6 +23,12 @@ def rational(rows: Sequence[Sequence[str | int]], over: int = 1) -> fmpq_mat:
 def floats(matrix: fmpq_mat) -> Matrix:
     """Return a matrix of rationals in float64."""
     return np.array([[float(entry.p) / float(entry.q) for entry in row] for row in matrix.tolist()])
+
+
+def cayley(skew: Matrix) -> fmpq_mat:
+    """Return (I + K)^(-1) (I - K), which is orthogonal, for a skew-symmetric K of whole numbers."""
+    identity = np.eye(len(skew), dtype=int)
+    return rational((identity + skew).tolist()).inv() * rational((identity - skew).tolist())
 
 
 def certify_scaled(z: fmpq_mat) -> None:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from arb_suite.audit.claims import COLUMNS
 
 # Each registers its checks.
-from . import beyond, cost, geometry, ridge, theorem_1, theorem_2, theorem_3, theorem_5  # noqa: F401
+from . import beyond, cost, escape, geometry, ridge, theorem_1, theorem_2, theorem_3, theorem_5  # noqa: F401
 from .judge import QUICK, THEORY, Effort
 
 __all__ = ["LEDGER", "ledger_row", "ledger_table", "read_ledger"]

@@ -12,6 +12,7 @@ __all__ = [
     "OURS",
     "Implementation",
     "Matrix",
+    "centred",
     "deficient",
     "descent",
     "orthonormal",
@@ -57,6 +58,11 @@ def orthonormal(rng: np.random.Generator, n: int, d: int) -> Matrix:
     """Draw an (n, d) matrix with orthonormal columns, uniformly."""
     q, r = np.linalg.qr(rng.standard_normal((n, d)))
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+
+
+def centred(rng: np.random.Generator, n: int) -> Matrix:
+    """Draw an orthonormal basis, (n, n - 1), of the vectors that sum to 0."""
+    return np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, n - 1))]))[0][:, 1:]
 
 
 def with_spectrum(rng: np.random.Generator, s: Matrix, n: int) -> Matrix:
@@ -108,8 +114,8 @@ def pairs(rng: np.random.Generator, implementation: Implementation = OURS) -> tu
         b = a + 10.0 ** rng.uniform(-3, 0.5) * b
     elif kind == 2:
         base = orthonormal(rng, n - 1, d)
-        centred = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, n - 1))]))[0][:, 1:]
-        a, b = (centred @ base @ _spd(rng, d) for _ in range(2))
+        space = centred(rng, n)
+        a, b = (space @ base @ _spd(rng, d) for _ in range(2))
     elif kind == 3:
         a, b = (rng.standard_normal((n, 1)) + 10.0 ** rng.uniform(-2, 0) * z for z in (a, b))
     return implementation.scale(a), implementation.scale(b)

@@ -17,6 +17,10 @@ def _wrong_exponent(z: Matrix, ridge: float) -> Matrix:
     return _spectral(z, ridge, -1.0)
 
 
+def _root_for_its_inverse(z: Matrix, ridge: float) -> Matrix:
+    return _spectral(z, ridge, 0.5)
+
+
 def _cholesky(z: Matrix, ridge: float) -> Matrix:
     """Whiten by the triangular factor: orthonormal, but not the nearest."""
     gram = z.T @ z + max(ridge, 1e-9) * np.eye(z.shape[1])
@@ -34,6 +38,12 @@ def _ridge_left_in(z: Matrix, ridge: float) -> Matrix:
 def _embedding_instead(z: Matrix, ridge: float) -> Matrix:
     """Return the embedding itself, as where a failing decomposition is passed over in silence."""
     return z.copy()
+
+
+def _no_right_vectors(z: Matrix, ridge: float) -> Matrix:
+    """Take the left singular vectors as the base."""
+    u, s, _ = np.linalg.svd(z, full_matrices=False)
+    return (u * s / np.sqrt(s**2 + max(ridge, 1e-12))) @ np.eye(len(s), z.shape[1])
 
 
 def _swapped_side(z: Matrix, ridge: float) -> Matrix:
@@ -61,11 +71,13 @@ def _swallowed(z: Matrix) -> Matrix:
 
 MUTANTS = {
     "exponent -1": Implementation(OURS.scale, _wrong_exponent),
+    "exponent 1/2": Implementation(OURS.scale, _root_for_its_inverse),
     "Cholesky": Implementation(OURS.scale, _cholesky),
     "no ridge": Implementation(OURS.scale, _without_ridge),
     "a ridge left in": Implementation(OURS.scale, _ridge_left_in),
     "base := embedding": Implementation(OURS.scale, _embedding_instead),
     "swapped side": Implementation(OURS.scale, _swapped_side),
+    "no right vectors": Implementation(OURS.scale, _no_right_vectors),
     "no centring": Implementation(_without_centring, OURS.base),
     "N - 1 for N": Implementation(_one_less, OURS.base),
     "swallowed exception": Implementation(_swallowed, OURS.base),

@@ -4,6 +4,7 @@ With Z = U diag(s) V^T the pseudo base is B = U diag(s / sqrt(s^2 + lambda)) V^T
 sum_i s_i^2 / sqrt(s_i^2 + lambda) and ||Z - B||^2 = sum_i s_i^2 (1 - 1 / sqrt(s_i^2 + lambda))^2.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,10 @@ from arb_suite.audit.finding import Finding
 from .exact import floats
 from .judge import QUICK, Effort, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, deficient, tall, with_spectrum
+from .search.inequalities import PRINTED_RIDGE, Inequality, inequalities
 from .theorem_2 import counterexample
 
 __all__ = ["Ridges", "largest_con"]
-
-PRINTED_RIDGE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,17 @@ def _draw(rng: Generator) -> Ridges:
     return Ridges(z, lower, lower * 10.0 ** rng.uniform(0.1, 3))
 
 
+def _climb(one: Inequality) -> Callable[[Effort], Iterator[Ridges]]:
+    return lambda effort: (Ridges(*case) for case in one.climbed(effort))
+
+
 def _bases(implementation: Implementation, case: Ridges) -> list[Matrix]:
     """Return the bases of both ridges, after the formula with the singular vectors has agreed with them."""
     u, s, vt = np.linalg.svd(case.z, full_matrices=False)
     found = []
     for ridge in (case.lower, case.higher):
         base = implementation.base(case.z, ridge)
-        np.testing.assert_allclose(base, (u * s / np.sqrt(s**2 + ridge)) @ vt, atol=1e-8)
+        np.testing.assert_allclose(base, (u * s / np.sqrt(s**2 + ridge)) @ vt, rtol=0, atol=1e-8)
         found.append(base)
     return found
 
@@ -56,12 +60,12 @@ STEP = fmpq(3, 5)
 
 def _by_hand(implementation: Implementation) -> Ridges:
     z = floats(counterexample()[0])
-    np.testing.assert_allclose(np.linalg.svd(z, compute_uv=False), [1.4, 0.2], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.svd(z, compute_uv=False), [1.4, 0.2], rtol=0, atol=1e-12)
     case = Ridges(z, 0.0, float(STEP.p) / float(STEP.q))
     for base, values in zip(
         (implementation.base(z, r) for r in (case.lower, case.higher)), ([1, 1], [7 / 8, 1 / 4]), strict=True
     ):
-        np.testing.assert_allclose(np.linalg.svd(base, compute_uv=False), values, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.svd(base, compute_uv=False), values, rtol=0, atol=1e-12)
     return case
 
 
@@ -74,7 +78,8 @@ def consistency_grows(implementation: Implementation = OURS, effort: Effort = QU
         return (lower - higher if other else higher - lower) / np.linalg.norm(case.z)
 
     case = _by_hand(implementation)
-    found = judge(Statement(gap, _draw, known=() if other else (case,)), effort)
+    known, climb = () if other else (case,), _climb(inequalities("T4.con")[0])
+    found = judge(Statement(gap, _draw, known=known, climb=climb), effort)
     values = fmpq(7, 5) + fmpq(1, 5), fmpq(49, 25) / fmpq(8, 5) + fmpq(1, 25) / fmpq(4, 5)
     return Finding(
         found.verdict,
@@ -102,7 +107,7 @@ def distance_shrinks(implementation: Implementation = OURS, effort: Effort = QUI
 
     case = _by_hand(implementation)
     if other:
-        found = judge(Statement(gap, full_rank), effort)
+        found = judge(Statement(gap, full_rank, climb=_climb(inequalities("T4.distance", "corrected")[0])), effort)
         return Finding(
             found.verdict, f"||M - B|| = sqrt(sum_i (1 - s_i / sqrt(s_i^2 + lambda))^2) grows in lambda: {found.tried}"
         )
@@ -157,7 +162,8 @@ def largest_consistency(implementation: Implementation = OURS, effort: Effort = 
 
     assert abs(reached()) < 1e-9
     smallest = np.array([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]]) / np.sqrt(2)  # every scaled matrix of two samples, but for signs
-    found = judge(Statement(gap, draw, known=(smallest,)), effort)
+    climbed = inequalities("T4.max", "corrected")[0].climbed
+    found = judge(Statement(gap, draw, known=(smallest,), climb=lambda effort: (z for (z,) in climbed(effort))), effort)
     if other:
         return Finding(found.verdict, f"con(Z, B) <= d / sqrt(d / r + lambda), r = N - 1: {found.tried}")
     con = float((smallest * implementation.base(smallest, PRINTED_RIDGE)).sum())

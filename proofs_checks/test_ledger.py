@@ -161,7 +161,7 @@ def test_balls_contain_the_floats():
         base = exact.base_ball(ball)
         for found, matrix in ((ball, z), (base, OURS.base(z, 0.0))):
             values = np.array([[float(entry.mid()) for entry in row] for row in found.tolist()])
-            np.testing.assert_allclose(values, matrix, atol=1e-12)
+            np.testing.assert_allclose(values, matrix, rtol=0, atol=1e-12)
             assert max(float(entry.rad()) for row in found.tolist() for entry in row) < 1e-40
 
 

@@ -7,10 +7,9 @@ as in Z^A = Z^B, the mutual information of laws with a density is infinite.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from itertools import product
 from math import log, log2, sqrt
 from typing import NamedTuple
 
@@ -18,29 +17,18 @@ import numpy as np
 
 from arb_suite.audit.finding import Finding
 
-from . import exact
+from .ensembles import COLUMNS, ROOTS, Ensemble, certified, draw_ensemble, draw_scaled, ensemble, known_base
+from .information import Law, Number, both, draw_weights, entropy, gaussian_information, information, labelled, marginal
 from .judge import QUICK, Effort, Judgement, Statement, judge, theory
-from .matrices import OURS, Implementation, Matrix, orthonormal
+from .matrices import OURS, Implementation, Matrix
 
-__all__ = ["Ensemble", "Rows", "ensemble", "entropy", "gaussian_information", "information"]
+__all__ = ["Rows"]
 
-COLUMNS = {"u": (1, 1, -1, -1), "v": (1, -1, 1, -1), "w": (1, -1, -1, 1)}  # over 2: orthonormal and centred
-BASES = ("uv", "uw", "vw", "vu")
-ROOTS = ((4, 3, 5), (4, -3, 5), (12, 5, 13), (12, -5, 13))  # p, q, r: [[p, q], [q, p]] / r, whose square has a diagonal of 1
 COLUMNS_BY_HAND = "N = 4, d = 2, u = (1, 1, -1, -1)/2, v = (1, -1, 1, -1)/2, w = (1, -1, -1, 1)/2"
 BY_HAND = (
     f"{COLUMNS_BY_HAND}: with B_1 = (u, v), B_2 = (u, w), P_1 = [[4, 3], [3, 4]]/5 and P_2 = [[4, -3], [-3, 4]]/5, the four"
     " matrices B_i P_j are standard-scaled, have full column rank and the bases B_i; in exact rationals and bits,"
 )
-Number = Fraction | float
-Law = dict[tuple, Number]  # of outcomes (a, z, b) of Z^A, Z^B and B^B
-
-
-class Ensemble(NamedTuple):
-    """The matrices that Z^B may be, and a finite law of Z^A, Z^B and B^B."""
-
-    views: tuple[Matrix, ...]
-    law: Law
 
 
 class Rows(NamedTuple):
@@ -53,112 +41,6 @@ class Rows(NamedTuple):
     covariance: Matrix
 
 
-def _marginal(law: Law, names: str) -> Law:
-    places = ["AZB".index(name) for name in names]
-    sums: Law = defaultdict(int)
-    for outcome, p in law.items():
-        sums[tuple(outcome[place] for place in places)] += p
-    return sums
-
-
-def _surprise(p: Number) -> Number:
-    """Return -log2(p): exactly for a power of 1/2 that is given as a fraction, and no other fraction will do."""
-    if isinstance(p, Fraction):
-        assert p.numerator == p.denominator.bit_count() == 1
-        return Fraction(p.denominator.bit_length() - 1)
-    return -log2(p)
-
-
-def entropy(law: Law, of: str, given: str = "") -> Number:
-    """Average the entropy of some of A, Z, B over what others may be, in bits."""
-    condition = _marginal(law, given)
-    return sum(p * _surprise(p / condition[key[len(of) :]]) for key, p in _marginal(law, of + given).items())
-
-
-def information(law: Law, one: str, two: str, given: str = "") -> Number:
-    """Return I(one; two | given) in bits."""
-    return entropy(law, one, given) - entropy(law, one, two + given)
-
-
-def gaussian_information(covariance: Matrix, to: Matrix) -> float:
-    """Return I(a; to^T z) in bits, for Gaussian rows a and z of one length and `to` of full column rank."""
-    d = len(covariance) // 2
-    both = np.block([[np.eye(d), np.zeros_like(to)], [np.zeros((d, d)), to]])
-    joint = both.T @ covariance @ both
-    a, b, whole = (np.linalg.slogdet(part)[1] / log(4) for part in (joint[:d, :d], joint[d:, d:], joint))
-    return float(a + b - whole)
-
-
-def _labels(outcomes: Sequence[Matrix]) -> list[int]:
-    """Give outcomes that are equal, to rounding, one number."""
-    return [next(i for i, first in enumerate(outcomes) if np.abs(first - outcome).max() < 1e-9) for outcome in outcomes]
-
-
-def _base(implementation: Implementation, z: Matrix, base: Matrix) -> Matrix:
-    """Return what is computed for a scaled matrix whose base is known, and make sure that it is that."""
-    np.testing.assert_allclose(implementation.scale(2 * z + 1), z, atol=1e-9)
-    computed = implementation.base(z, 0.0)
-    np.testing.assert_allclose(computed, base, atol=1e-9)
-    return computed
-
-
-def _certified(i: int, j: int) -> tuple[Matrix, Matrix]:
-    """Return B_i P_j and B_i."""
-    p, q, r = ROOTS[j]
-    base = exact.rational([COLUMNS[name] for name in BASES[i]], over=2).transpose()
-    z = base * exact.rational([[p, q], [q, p]], over=r)
-    exact.certify_scaled(z)
-    exact.certify_base(z, base)
-    return exact.floats(z), exact.floats(base)
-
-
-def ensemble(implementation: Implementation, bases: int, roots: int, root_a: int | None = None) -> Ensemble:
-    """Let Z^B = B_i P_j be uniform, and Z^A = Z^B; with `root_a` that is the root of Z^A, of the same base."""
-    outcomes = list(product(range(bases), range(roots)))
-    views, known = zip(*(_certified(*outcome) for outcome in outcomes), strict=True)
-    computed = [_base(implementation, z, base) for z, base in zip(views, known, strict=True)]
-    a = [(i, j if root_a is None else root_a) for i, j in outcomes]
-    return Ensemble(views, dict.fromkeys(zip(a, _labels(views), _labels(computed), strict=True), Fraction(1, len(a))))
-
-
-def _scaled(rng: np.random.Generator, which: Sequence[int], one_root: bool = False) -> tuple[list[Matrix], list[Matrix]]:
-    """Draw scaled matrices and their bases; `which` numbers the bases, so that some are shared; `one_root`: so is Sigma."""
-    d = int(rng.integers(2, 5))
-    n = d + 1 + int(rng.integers(0, 4))
-    centred = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, n - 1))]))[0][:, 1:]
-    bases = [centred @ orthonormal(rng, n - 1, d) for _ in range(max(which) + 1)]
-    factors = rng.standard_normal((1 if one_root else len(which), d, 2 * d))
-    sigma = factors @ factors.transpose(0, 2, 1) + 0.1 * np.eye(d)
-    norms = np.sqrt(np.diagonal(sigma, axis1=1, axis2=2))
-    values, vectors = np.linalg.eigh(sigma / norms[:, :, None] / norms[:, None, :])
-    roots = (vectors * np.sqrt(values)[:, None, :]) @ vectors.transpose(0, 2, 1)
-    return [bases[i] @ roots[0 if one_root else k] for k, i in enumerate(which)], [bases[i] for i in which]
-
-
-def _weights(rng: np.random.Generator, labels: Sequence[int]) -> dict[tuple[int, int], float]:
-    """Draw a law of A and of outcomes, labelled: any law; A a function of the outcome; A independent of it given the label."""
-    kind, size = rng.integers(3), (int(rng.integers(2, 6)), len(labels))
-    weights = rng.exponential(size=size)
-    if kind == 0:
-        weights *= rng.random(size) < 0.7
-        weights[0, 0] = 1
-    elif kind == 1:
-        weights *= np.arange(size[0])[:, None] == rng.integers(0, size[0], size[1])
-    else:
-        weights = weights[:, list(labels)] * rng.exponential(size=size[1])
-    return {place: float(p) for place, p in np.ndenumerate(weights / weights.sum()) if p > 0}
-
-
-def _draw(rng: np.random.Generator, implementation: Implementation, one_root: bool = False) -> Ensemble:
-    """Draw a law over matrices some of which share a base; with `one_root` none does, and all have the same Sigma."""
-    bases = int(rng.integers(2, 5))
-    which = range(bases) if one_root else rng.integers(0, bases, int(rng.integers(2, 8))).tolist()
-    views, known = _scaled(rng, which, one_root)
-    b = _labels([_base(implementation, z, base) for z, base in zip(views, known, strict=True)])
-    z = _labels(views)
-    return Ensemble(tuple(views), {(a, z[j], b[j]): p for (a, j), p in _weights(rng, b).items()})
-
-
 def _finding(found: Judgement, evidence: str, true: str) -> Finding:
     if found.verdict == "refuted":
         return Finding(found.verdict, evidence, correction=f"true is {true}")
@@ -167,11 +49,7 @@ def _finding(found: Judgement, evidence: str, true: str) -> Finding:
 
 def _judged(gap: Callable, implementation: Implementation, effort: Effort, other: bool, known: Ensemble) -> Judgement:
     """Judge a statement about ensembles; it is the correction that is proved."""
-    return judge(Statement(gap, partial(_draw, implementation=implementation), proved=other, known=(known,)), effort)
-
-
-def _both(law: Law) -> tuple[Number, Number]:
-    return information(law, "A", "Z"), information(law, "A", "B")
+    return judge(Statement(gap, partial(draw_ensemble, implementation=implementation), proved=other, known=(known,)), effort)
 
 
 @theory("T3")
@@ -185,13 +63,13 @@ def base_informs_more(implementation: Implementation = OURS, effort: Effort = QU
     """
 
     def gap(case: Ensemble) -> float:
-        more, less = map(float, _both(case.law))
+        more, less = map(float, both(case.law))
         if not other:
             return more - less
-        p_az, p_ab, p_b = (_marginal(case.law, names) for names in ("AZ", "AB", "B"))
+        p_az, p_ab, p_b = (marginal(case.law, names) for names in ("AZ", "AB", "B"))
         pairs = [
             (float(p_az.get((a, z), 0)), float(p_a * p_z / p_b[b,]))
-            for (z, b), p_z in _marginal(case.law, "ZB").items()
+            for (z, b), p_z in marginal(case.law, "ZB").items()
             for (a, shared), p_a in p_ab.items()
             if shared == b
         ]
@@ -199,7 +77,7 @@ def base_informs_more(implementation: Implementation = OURS, effort: Effort = QU
         return max(2 * variation**2 / log(2) - (more - less), more - less - log2(1 + chi_squared))
 
     case = ensemble(implementation, 2, 2)
-    with_view, with_base = _both(case.law)
+    with_view, with_base = both(case.law)
     return _finding(
         _judged(gap, implementation, effort, other, case),
         f"{BY_HAND} I(Z^A; Z^B) = {with_view} and I(Z^A; B^B) = {with_base} for Z^A = Z^B uniform over these four",
@@ -274,11 +152,11 @@ def equal_for_batches(implementation: Implementation = OURS, effort: Effort = QU
     """
 
     def gap(drawn: Ensemble) -> float:
-        more, less = _both(drawn.law)
+        more, less = both(drawn.law)
         return abs(more - less - (information(drawn.law, "Z", "A", "B") if other else 0))
 
     case = ensemble(implementation, 2, 2)
-    with_view, with_base = _both(case.law)
+    with_view, with_base = both(case.law)
     return _finding(
         _judged(gap, implementation, effort, other, case),
         f"{BY_HAND} I(Z^A; Z^B) = {with_view}, I(Z^A; B^B) = {with_base} and I(Z^A; Z^B | B^B) ="
@@ -289,24 +167,24 @@ def equal_for_batches(implementation: Implementation = OURS, effort: Effort = QU
 
 def _row_informations(case: Rows, implementation: Implementation) -> list[tuple[Number, Number]]:
     """Return I(a; z) and I(a; b) for the finite law and for the Gaussian one; b = Sigma^(-1/2) z, from the base as computed."""
-    inverse_root = np.linalg.pinv(case.matrix) @ _base(implementation, case.matrix, case.base)
-    z, b = _labels(case.rows), _labels(case.rows @ inverse_root)
+    inverse_root = np.linalg.pinv(case.matrix) @ known_base(implementation, case.matrix, case.base)
+    z, b = labelled(case.rows), labelled(case.rows @ inverse_root)
     law: Law = defaultdict(int)
     for (a, j), p in case.law.items():
         law[a, z[j], b[j]] += p
     u, s, _ = np.linalg.svd(inverse_root)  # u s: the same map, as coordinates in its range
     return [
-        _both(law),
+        both(law),
         tuple(gaussian_information(case.covariance, to) for to in (np.eye(len(s)), (u * s)[:, s > 1e-9 * s[0]])),
     ]
 
 
 def _draw_rows(rng: np.random.Generator) -> Rows:
     """Draw a matrix, rows of which some are its own, repeated, and laws."""
-    (z,), (base,) = _scaled(rng, [0])
+    (z,), (base,) = draw_scaled(rng, [0])
     rows = np.vstack([z, z[: int(rng.integers(0, len(z)))], rng.standard_normal((int(rng.integers(0, 4)), z.shape[1]))])
     factor = rng.standard_normal((2 * z.shape[1], 2 * z.shape[1] + 2))
-    return Rows(z, base, rows, _weights(rng, _labels(rows)), factor @ factor.T + 0.1 * np.eye(len(factor)))
+    return Rows(z, base, rows, draw_weights(rng, labelled(rows)), factor @ factor.T + 0.1 * np.eye(len(factor)))
 
 
 @theory("T3.fullrank.row")
@@ -319,7 +197,7 @@ def equal_for_rows(implementation: Implementation = OURS, effort: Effort = QUICK
     factor above and below. Where Sigma has a kernel, rows that differ by a vector of it have the same b.
     """
     covariance = np.kron([[2, 1], [1, 2]], np.eye(2))
-    z, base = _certified(0, 0)
+    z, base = certified(0, 0)
     full = Rows(z, base, z, {(j, j): Fraction(1, 4) for j in range(4)}, covariance)
     twice = np.array([COLUMNS["u"]] * 2).T / 2
     deficient = Rows(twice, twice / sqrt(2), np.eye(2), {(j, j): Fraction(1, 2) for j in range(2)}, covariance)
@@ -355,16 +233,16 @@ def same_maximisers(implementation: Implementation = OURS, effort: Effort = QUIC
     """
 
     def gap(encoders: tuple[Ensemble, ...]) -> float:
-        values = np.array([_both(encoder.law) for encoder in encoders], float)
+        values = np.array([both(encoder.law) for encoder in encoders], float)
         best = values.max(0)
         return float(max((best[1 - k] - values[values[:, k] > best[k] - 1e-9, 1 - k]).max() for k in range(2)))
 
     def draw(rng: np.random.Generator) -> tuple[Ensemble, ...]:
-        return tuple(_draw(rng, implementation, one_root=other) for _ in range(3))
+        return tuple(draw_ensemble(rng, implementation, one_root=other) for _ in range(3))
 
     roots, few, many = (ensemble(implementation, *sizes) for sizes in ((1, 4), (2, 1), (4, 1)))
     known = ((few, many),) if other else ((roots, few), (roots, few, many))
-    values = [" and ".join(map(str, _both(encoder.law))) for encoder in (roots, few, many)]
+    values = [" and ".join(map(str, both(encoder.law))) for encoder in (roots, few, many)]
     return _finding(
         judge(Statement(gap, draw, proved=other, known=known), effort),
         f"{COLUMNS_BY_HAND}, in exact rationals and bits, for uniform Z^A = Z^B = B P: an encoder with one base (u, v) and four"

@@ -13,7 +13,8 @@ import time
 from .jobs import PARENT
 
 JOBS = {job: f"arb_suite.{job}" for job in ("digits", "pretrain", "evaluate", "tables")}
-JOBS |= {"audit": "arb_suite.audit.job", "theory": "proofs_checks.job"}
+JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}
+JOBS |= {job: f"proofs_checks.{job}.job" for job in ("properties", "search")}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from .files import json_hash
 from .jobs import UserError
 from .methods import known_methods
 
-__all__ = ["DATASETS", "Run", "plan_runs"]
+__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -27,6 +27,8 @@ DATASETS = {
     "imagenet100": "ImageNet-100",
     "imagenet1k": "ImageNet-1k",
 }
+# What settles how anything is trained, beside its method
+TRAINING_MODULES = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 PRINTED = Path("workflow/paper/tables.csv")
@@ -182,9 +184,7 @@ def _resolve(
 
 def _training_code(method: str) -> str:
     """Version the modules that settle what a training run of a method computes."""
-    shared = [
-        f"arb_suite.{name}" for name in ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
-    ]
+    shared = [f"arb_suite.{name}" for name in TRAINING_MODULES]
     own = dependencies(f"arb_suite.methods.{method}")
     return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 

@@ -16,7 +16,7 @@ from .files import exclusive, read_archive
 from .jobs import PARENT, SENTENCES, UserError
 from .printed import Printed
 from .progress import COUNT_FILE, START, TOTAL
-from .settings import Run, plan_runs
+from .settings import TRAINING_MODULES, Run, plan_runs
 
 __all__ = ["Plan", "begin", "say_what_failed"]
 
@@ -104,13 +104,14 @@ class Plan:
     def audit(self) -> str:
         """Return what the audit needs to know: the settings of the suite's ARB on the embedded data, as JSON."""
         run = next(run for run in self.configured if run.dataset == "digits" and run.training["method"] == "arb")
-        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics", "arb_core", "proofs_checks")
-        return _json({**run.training, **run.evaluation, "code": code})
+        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics")
+        return _json({**run.training, **run.evaluation, "code": code, "theory": self.theory()})
 
     @staticmethod
     def theory() -> str:
         """Return the version of the code that decides the theory."""
-        return code_version("proofs_checks", "arb_core")
+        trained = (f"arb_suite.{name}" for name in TRAINING_MODULES)  # collapse trains with the suite's own loop
+        return code_version("proofs_checks", "arb_core", "arb_suite.evaluate", "arb_suite.methods", *trained)
 
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]

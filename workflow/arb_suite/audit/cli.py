@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,8 @@ def _audit(arguments: Sequence[str]) -> int:
         kind = "a link" if out.is_symlink() else "a folder" if out.is_dir() else "no regular file"
         raise UserError(f"--out {out} cannot be written: it is {kind}; give the name of a file")
     columns, constants = _assignments(options.columns, "--columns"), _assignments(options.set, "--set")
+    if re.fullmatch(r"[A-Z]\d{0,2}(\.\w+)*", str(options.file)) and not options.file.exists():
+        raise UserError(f"there is no file {options.file}; for the claim of that name: arb-audit claim {options.file}")
     printed = read_printed(*_paper())
     found = read_given(options.file, columns, constants, options.delimiter, options.fractions)
     pairs = match(printed, found, options.file, options.skip_unmatched)

@@ -80,12 +80,12 @@ class Ranking:
 
     @property
     def survives(self) -> str:
-        """Whether the lead exceeds the sampling error: always, depends on the overlap of errors, never; or it is no lead."""
+        """Whether the lead exceeds the sampling error: always, with some overlaps of errors only, never; or it is no lead."""
         if self.difference <= 0:
             return "no lead"
         if self.p.worst < LEVEL:
             return "always"
-        return "depends on the overlap of errors" if self.p.best < LEVEL else "never"
+        return "with some overlaps only" if self.p.best < LEVEL else "never"
 
 
 def rankings(printed: Printed, *claims: str) -> list[Ranking]:

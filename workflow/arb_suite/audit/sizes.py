@@ -87,7 +87,8 @@ def points_are_attainable(printed: Printed) -> Finding:
         others = [text for text in numbers if not is_attainable(text, best.n, truncated=True)]
         evidence += (
             f"; {best.explained} of {best.total} are accuracies over {best.n} images, cut off ({rounded} of {best.total} if"
-            f" rounded; by chance {best.expected:.1g} sizes up to {best.n} would explain as many); not {listed(others)}"
+            f" rounded; {best.expected:.1g} sizes up to {best.n} would be expected to explain as many random decimals); not"
+            f" {listed(others)}"
         )
         correction = f"they fit {best.n} images; {_every_second_line(printed, best.n)}"
     return Finding(holds_if(true), evidence, correction=correction)
@@ -117,8 +118,8 @@ def log_of_the_release(printed: Printed) -> Finding:
     evidence = (
         f"the log's {batches} batches of {size} hold at most {covered} images, and {images} need {-(-images // size)};"
         f" the smallest n that gives {best.explained} of the {best.total} distinct accuracies of its {len(numbers)} is {best.n}"
-        f" (by chance {best.expected:.1g} sizes up to it would), which needs {-(-best.n // size)} batches; its last row is"
-        f" {last['linear_top1']} / {last['linear_top5']}"
+        f" ({best.expected:.1g} sizes up to it would be expected to give as many random decimals), which needs"
+        f" {-(-best.n // size)} batches; its last row is {last['linear_top1']} / {last['linear_top5']}"
     )
     halves = best.n * int(printed.said("P22", "stride")) == images
     correction = f"they are over {best.n} images" + (
