@@ -126,7 +126,7 @@ def complexity(implementation: Implementation = OURS, effort: Effort = QUICK, ot
     evidence = (
         "Counted are multiplications and additions, on the code as it runs; an eigendecomposition of size m is taken as 9 m^3."
         f" N and d are from {LEAST} to {MOST}, with {', '.join(map(str, GROUPS))} groups. Largest ratio of the count to the"
-        f" printed expression, where at most {CONSTANT} is within the bound:"
+        f" printed expression ({CONSTANT} is the constant of the count; the objective's N is not in its O(d)):"
         f" {', '.join(f'{name} {ratio:.{0 if ratio > 100 else 2}f}' for name, ratio in ratios.items())}. The objective takes"
         f" 2 N d. The base by Eq. 9 as it stands takes p (4 N m^2 + 11 m^3), m = d/p, in {equal} of {len(grid)} sizes: a term"
         " N^2 d never occurs. On the smaller side, as arb_core has it, the base takes p (4 N m k + 11 k^3), k = min(N, m), in"

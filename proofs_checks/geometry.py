@@ -14,6 +14,8 @@ from .theorem_2 import FOUR_SAMPLES, counterexample
 __all__ = ["certify", "three_by_four"]
 
 TETRAHEDRON = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
+# Of Z, of its base with the ridge 16, and of 4 (Z^T Z + 16 I)^(-1/2) and 4 (Z Z^T + 16 I)^(-1/2) - I
+SPECTRA = {"z": (3, "15/2"), "base": ("3/5", "15/17"), "right": ("4/5", "8/17"), "left": ("-1/5", "-9/17")}
 
 
 def _diagonal(*entries: str | int) -> fmpq_mat:
@@ -21,24 +23,25 @@ def _diagonal(*entries: str | int) -> fmpq_mat:
 
 
 def _of_both_sides() -> tuple[fmpq_mat, fmpq_mat]:
-    """Return Z, N = 4 and d = 2, and its base with the ridge 16, as rationals; certified by the root of either side."""
+    """
+    Return Z, N = 4 and d = 2, and its base with the ridge 16, as rationals; certified by the root of either side.
+
+    With R = (Z^T Z + 16 I)^(1/2), [Z; 4 I] = [B; 4 R^(-1)] R has orthonormal columns times R: B is the upper part of a polar
+    factor. Likewise [Z^T; 4 I] for the root of the other side.
+    """
     q, w = exact.rational(FOUR_SAMPLES["base"], over=2), exact.rational([[3, -4], [4, 3]], over=5)
-    z, base = (q * _diagonal(*spectrum) * w.transpose() for spectrum in ((3, "15/2"), ("3/5", "15/17")))
-    right = w * _diagonal(5, "17/2") * w.transpose()
-    left = _diagonal(4, 4, 4, 4) + q * _diagonal(1, "9/2") * q.transpose()
-    assert right * right == z.transpose() * z + _diagonal(16, 16)
-    assert left * left == z * z.transpose() + _diagonal(16, 16, 16, 16)
-    for root in (right, left):
-        rows = root.tolist()
-        assert root == root.transpose()
-        assert all(fmpq_mat([row[: k + 1] for row in rows[: k + 1]]).det() > 0 for k in range(len(rows)))
-    assert base * right == z == left * base
+    z, base = (q * _diagonal(*SPECTRA[name]) * w.transpose() for name in ("z", "base"))
+    right = w * _diagonal(*SPECTRA["right"]) * w.transpose()
+    left = _diagonal(1, 1, 1, 1) + q * _diagonal(*SPECTRA["left"]) * q.transpose()
+    for m, b, lower in ((z, base, right), (z.transpose(), base.transpose(), left)):
+        fours = _diagonal(*[4] * m.ncols())
+        exact.certify_base(*(fmpq_mat(upper.tolist() + below.tolist()) for upper, below in ((m, fours), (b, lower))))
     return z, base
 
 
 def three_by_four() -> fmpq_mat:
     """Return three orthonormal, centred columns of N = 4, four times over and scaled: d = 12. The base is half of it."""
-    z = exact.rational([[1, 1, 1] * 4, [1, -1, -1] * 4, [-1, 1, -1] * 4, [-1, -1, 1] * 4], over=2)
+    z = exact.rational([row * 4 for row in TETRAHEDRON], over=2)
     exact.certify_scaled(z)
     assert z * z.transpose() * z == z * _diagonal(*[4] * 12)  # so that B = Z/2 has B B^T B = B, and Z = B (2 B^T B)
     return z
@@ -86,7 +89,7 @@ def equidistant(implementation: Implementation = OURS, effort: Effort = QUICK, o
     points = exact.rational(TETRAHEDRON)
     tetrahedron = points * points.transpose() * _diagonal(*["1/3"] * 4)
     simplices = {n: equal(n, fmpq(-1, n - 1)) for n in range(2, 11)}
-    found = judge(Statement(gap, draw, known=(tetrahedron, *simplices.values())), effort)
+    found = judge(Statement(gap, draw, proved=other, known=(tetrahedron, *simplices.values())), effort)
     if other:
         reached = 0
         for n, gram in simplices.items():
@@ -135,7 +138,7 @@ def levels(implementation: Implementation = OURS, effort: Effort = QUICK, other:
     def draw(rng: np.random.Generator) -> tuple[Matrix, float]:
         return _any_shape(rng, implementation), float(rng.choice([0.0, 1e-4, 10.0 ** rng.uniform(-3, 1)]))
 
-    found = judge(Statement(gap, draw), effort)
+    found = judge(Statement(gap, draw, proved=True), effort)
     evidence = (
         f"Z (Z^T Z + r I)^(-1/2) = (Z Z^T + r I)^(-1/2) Z, whatever N, d and r: identical to rounding in {found.drawn} of"
         f" {found.drawn} cases of any shape and rank; in exact rationals for a 4 x 2 matrix with the singular values 3 and 15/2"

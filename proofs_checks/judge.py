@@ -12,7 +12,7 @@ import numpy as np
 
 from arb_suite.audit.finding import Finding
 
-__all__ = ["DEEP", "QUICK", "THEORY", "Check", "Effort", "Judgement", "Statement", "judge", "theory"]
+__all__ = ["QUICK", "THEORY", "Check", "Effort", "Judgement", "Statement", "judge", "theory"]
 
 TOLERANCE = 1e-8
 SEED = 2022
@@ -41,7 +41,6 @@ class Effort:
 
 
 QUICK = Effort(200, 24, 120, ((4, 2), (6, 4)))
-DEEP = Effort(100_000, 200, 2000, ((3, 2), (4, 2), (6, 4), (8, 6), (12, 10)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class Statement:
     draw : callable
         From a random generator to a case.
     proved : bool
-        Whether the ledger has a proof; without one, what survives is inconclusive.
+        Whether the ledger has a proof, in the docstring of the check; without one,
+        what survives is inconclusive.
     known : tuple
         Cases that are tried first: stored counterexamples, and cases of a kind
         that is never drawn.
@@ -68,7 +68,7 @@ class Statement:
 
     gap: Callable[[Any], float]
     draw: Callable[[np.random.Generator], Any]
-    proved: bool = True
+    proved: bool = False
     known: tuple = ()
     climb: Callable[[Effort], Iterator[Any]] | None = None
 

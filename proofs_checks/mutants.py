@@ -1,10 +1,29 @@
 """Wrong implementations, one fault each, that the checks have to turn away."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .matrices import OURS, Implementation, Matrix
 
-__all__ = ["MUTANTS"]
+__all__ = ["MUTANTS", "uncertified", "wrong_where"]
+
+Where = Callable[[Matrix, float], bool]
+
+
+def wrong_where(where: Where, change: Callable[[Matrix], Matrix] = lambda base: 1.001 * base) -> Implementation:
+    """Return what is ours, except that the base is changed where a predicate on the matrix and the ridge is true."""
+
+    def base(z: Matrix, ridge: float) -> Matrix:
+        found = OURS.base(z, ridge)
+        return change(found) if where(z, ridge) else found
+
+    return Implementation(OURS.scale, base)
+
+
+def uncertified(z: Matrix, ridge: float) -> bool:
+    """Tell whether no matrix of this shape has its base certified by `geometry.certify`, so that it cannot notice a fault."""
+    return z.shape not in ((4, 2), (2, 4), (4, 12))
 
 
 def _spectral(z: Matrix, ridge: float, exponent: float) -> Matrix:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 CLAIMS = [entry["id"] for entry in read_ledger()]
 VERDICTS = {"holds", "conditional", "refuted", "ill-posed", "inconclusive"}
 LITTLE = replace(QUICK, cases=40, starts=4, steps=20)
+BY_HAND = ["T2.one.diag", "T2.sum.diag"]  # whose numbers other sections use
 WITHOUT_CODE = {"X1", "X2"}  # about the cost of a formula, and about points: no base, no scaling
 claims = pytest.mark.parametrize("claim", CLAIMS, ids=[f"{claim}-" for claim in CLAIMS])
 
@@ -112,10 +113,10 @@ def test_a_statement_is_judged_by_its_cases(sign):
     def gap(x):
         return sign * x
 
-    found = judge(Statement(gap, lambda rng: float(rng.uniform(0.5, 1))))
+    found = judge(Statement(gap, lambda rng: float(rng.uniform(0.5, 1)), proved=True))
     assert found.verdict == ("refuted" if sign > 0 else "holds")
     assert found.drawn == (1 if sign > 0 else QUICK.cases)
-    unproved = judge(Statement(gap, lambda rng: -sign * 1.0, proved=False))
+    unproved = judge(Statement(gap, lambda rng: -sign * 1.0))
     assert unproved.verdict == "inconclusive"
     with pytest.raises(AssertionError, match="not a number"):
         judge(Statement(lambda x: np.nan, lambda rng: 0.0))
@@ -165,14 +166,38 @@ def test_balls_contain_the_floats():
             assert max(float(entry.rad()) for row in found.tolist() for entry in row) < 1e-40
 
 
+PAGE = (ROOT / "proofs_checks/README.md").read_text(encoding="utf-8")
+NUMBER = r"(?<![\w.])\d+\.\d+|(?<![\w./])\d+/\d+(?![\w/])|(?<![\w.^{/])\d{3,}(?![\w.])|\d+ of \d+"
+
+
+def numbers_of(text):
+    """Return the decimals, fractions, counts and large whole numbers of a text, in LaTeX or not."""
+    text = re.sub(r"\\t?frac(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))", lambda m: f" {m[1] or m[2]}/{m[3] or m[4]} ", text)
+    text = re.sub(r"(?:Eqs?\.|secs?\.|pp?\.|CVPR)[~ ]*[\d.,\- ]+", "", text)
+    return set(re.findall(NUMBER, text))
+
+
 def test_every_number_of_the_page_is_one_of_the_ledger(reference):
-    page = (ROOT / "proofs_checks/README.md").read_text(encoding="utf-8")
-    ledger = " ".join(reference[~reference.index.str.startswith("P")].to_numpy().ravel())
-    pattern = r"(?<![\w.])\d+\.\d+|(?<![\w./])\d+/\d+(?![\w/])|(?<![\w.^{/])\d{3,}(?![\w.])"
-    places = r"(?:Eqs?\.|secs?\.|pp?\.|CVPR)[~ ]*[\d.,\- ]+"
-    numbers = set(re.findall(pattern, re.sub(places, "", page)))
-    assert len(numbers) > 40
-    assert numbers - set(re.findall(r"\d+\.\d+|\d+/\d+|\d+", ledger)) == set()
+    """In each section, one of the claims that its heading names; elsewhere, one of any claim."""
+    theory = reference[~reference.index.str.startswith("P")]
+    ledger = " ".join(theory.to_numpy().ravel())
+    assert len(numbers_of(PAGE)) > 60
+    assert {n for n in numbers_of(PAGE) if n not in ledger} == set()
+    sections = re.split(r"^(?:###? |- \*\*)", PAGE, flags=re.MULTILINE)
+    assert len(sections) > 30
+    for section in sections:
+        claims = [claim for claim in re.findall(r"`([A-Z]\d?[\w.]*)`", section.splitlines()[0]) if claim in theory.index]
+        own = " ".join(theory.loc[claims].to_numpy().ravel()) + " ".join(
+            theory.loc[["T2.one.diag", "T2.sum.diag"]].to_numpy().ravel()
+        )
+        if claims:
+            assert {n for n in numbers_of(section) if n not in own} <= {"1/2"}, claims  # that one stands in formulas
+
+
+def test_the_matrices_of_the_page_are_the_stored_ones():
+    blocks = [re.findall(r"-?\d+", block) for block in re.findall(r"\\begin\{pmatrix\}(.*?)\\end\{pmatrix\}", PAGE, re.DOTALL)]
+    large = [[int(entry) for entry in block] for block in blocks if len(block) > 4]
+    assert large == [[entry for row in rows for entry in row] for rows in theorem_2.SIX_SAMPLES]
 
 
 def test_an_unknown_claim_is_refused():

@@ -97,7 +97,7 @@ def attains_the_minimum(implementation: Implementation = OURS, effort: Effort = 
         return max(_feasible(base), reached, -_excess(z, base, b))
 
     agreed = _agree_with_rationals(implementation)
-    found = judge(Statement(gap, _draw, climb=_climb), effort)
+    found = judge(Statement(gap, _draw, proved=not other, climb=_climb), effort)
     return Finding(
         found.verdict,
         f"||Z - M||^2 = sum_i (s_i - 1)^2, and no competitor with orthonormal columns is nearer: {found.tried}; identical to"
@@ -132,7 +132,7 @@ def is_the_only_minimiser(implementation: Implementation = OURS, effort: Effort 
     if other:
         found = judge(Statement(apart, lambda rng: two_completions(deficient(rng))), effort)
     else:
-        found = judge(Statement(gap, _draw, climb=_climb), effort)
+        found = judge(Statement(gap, _draw, proved=True, climb=_climb), effort)
     return Finding(
         found.verdict,
         f"with Z = M P, P symmetric positive definite, another basis B has ||Z - B||^2 - ||Z - M||^2 ="
@@ -171,7 +171,7 @@ def agrees_with_procrustes(implementation: Implementation = OURS, effort: Effort
         slack = 1e-14 * np.linalg.cond(z) if not other else 0.0
         return max(float(np.abs(base - oracle).max()) for oracle in oracles) - slack
 
-    found = judge(Statement(gap, deficient if other else tall), effort)
+    found = judge(Statement(gap, deficient if other else tall, proved=not other), effort)
     return Finding(
         found.verdict,
         f"scipy.linalg.polar and orthogonal_procrustes (by QR, and padded with zeros) give the same: {found.tried}",
@@ -203,7 +203,7 @@ def scaled_matrices_have_full_rank(
 
     smallest = rational([[1, 1], [-1, -1]])
     if other:
-        found = judge(Statement(missing, draw), effort)
+        found = judge(Statement(missing, draw, proved=True), effort)
         return Finding(found.verdict, f"d <= N - 1: {found.tried}")
     found = judge(Statement(missing, draw, known=(floats(smallest),)), effort)
     features = np.random.default_rng(0).standard_normal((256, 2048))

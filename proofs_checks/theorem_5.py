@@ -40,7 +40,7 @@ def sign_of_gradient(implementation: Implementation = OURS, effort: Effort = QUI
         base = implementation.base(views[1], 0.0)
         return float(np.abs(differentiate(views[0], base) - sign * 2 * (1 - (views[0] * base).sum(0)) * base).max())
 
-    found = judge(Statement(gap, partial(pairs, implementation=implementation), known=((z, z),)), effort)
+    found = judge(Statement(gap, partial(pairs, implementation=implementation), proved=other, known=((z, z),)), effort)
     c = coordinates[0, 0]
     slope = ((1 - (c + 1)) ** 2 - (1 - (c - 1)) ** 2) / 2
     by_hand = f"{BY_HAND}: along b_1 the slope of (1 - <z_1, b_1>)^2 is {slope}, in exact rationals"
@@ -62,7 +62,7 @@ def orthogonal_at_full_rank(implementation: Implementation = OURS, effort: Effor
         b = implementation.base(views[1], RIDGE) if other else agreed_base(implementation, views[1])
         return _largest_product(differentiate(views[0], b))
 
-    found = judge(Statement(gap, partial(pairs, implementation=implementation), known=((z, z),)), effort)
+    found = judge(Statement(gap, partial(pairs, implementation=implementation), proved=not other, known=((z, z),)), effort)
     one = exact.rational([[1, 0], [0, 1]])
     gram = s * s * (s * s + one / 10_000).inv()  # B^T B of Eq. 9
     projected = one - s[0, 0] * s  # b_i - <z_i, b_i> z_i
@@ -110,7 +110,7 @@ def orthogonal_with_minimiser(implementation: Implementation = OURS, effort: Eff
         a, b = collapsed_views(rng, implementation)
         return a, _minimiser(rng, b, implementation)
 
-    found = judge(Statement(gap, draw, known=(by_hand,)), effort)
+    found = judge(Statement(gap, draw, proved=not other, known=(by_hand,)), effort)
     opposite = cosine(differentiate(*by_hand, raw=True))
     condition = "with respect to the scaled embedding, before Eq. 7's Jacobian; Eq. 9 picks none of these minimisers"
     return Finding(
@@ -140,7 +140,7 @@ def orthogonal_with_pseudo_base(implementation: Implementation = OURS, effort: E
         return float(np.abs(np.diff([before, after])).max()) if other else _largest_product(before)
 
     known = ((pair, pair, QUARTER),)
-    found = judge(Statement(gap, partial(_with_ridge, implementation=implementation), known=known), effort)
+    found = judge(Statement(gap, partial(_with_ridge, implementation=implementation), proved=other, known=known), effort)
     if found.verdict != "refuted":
         return Finding(found.verdict, f"two equal features have equal gradients, before and through Eq. 7: {found.tried}")
     factor = -2 * (1 - fmpq(2, 3)) * fmpq(2, 3)
@@ -194,7 +194,7 @@ def not_both_zero(implementation: Implementation = OURS, effort: Effort = QUICK,
 
     draw = partial(_with_ridge, implementation=implementation)
     known = ((pair, pair, RIDGE),)
-    before = judge(Statement(below, draw, known=known, climb=climb_of(inequalities("T5.nonzero"))), effort)
+    before = judge(Statement(below, draw, proved=True, known=known, climb=climb_of(inequalities("T5.nonzero"))), effort)
     after = judge(Statement(vanishes, draw, known=known), effort)
     bound = f"before Eq. 7's Jacobian both are at least (2 - sqrt(2))/sqrt(d + lambda): {before.tried}"
     if other:
@@ -204,10 +204,10 @@ def not_both_zero(implementation: Implementation = OURS, effort: Effort = QUICK,
     return Finding(
         either(before, after),
         f"{bound}; through it both are 0 (below 1e-10 of those before) for Z^A = Z^B, {PAIR}. With all features equal (N = 12,"
-        f" d = 4) the gradient of ARBLoss at the raw embeddings is 0 in this sense in {equal} of 20 draws with equal views and"
-        f" in {unequal} of 20 where the views differ",
-        condition="with respect to the scaled embedding, before Eq. 7's Jacobian; through it, not at a collapsed embedding that"
-        " is the same in both views",
+        f" d = 4) the gradient of ARBLoss at the raw embeddings is below 1e-10 of that before the Jacobian in {equal} of 20"
+        f" draws with equal views and in {unequal} of 20 where the views differ",
+        condition="with respect to the scaled embedding, before Eq. 7's Jacobian; through it, not where all features and"
+        " both views are equal",
         correction="through Eq. 7 the gradient is 0 where all features and both views are equal: a stationary point",
     )
 
@@ -240,7 +240,7 @@ def complete_collapse(implementation: Implementation = OURS, effort: Effort = QU
             not np.isfinite(scaled).all() or np.abs(gradient_of(implementation, (scaled, scaled, RIDGE))).max() < 1e-12
         )
 
-    undefined = judge(Statement(defined, draw), effort)
+    undefined = judge(Statement(defined, draw, proved=True), effort)
     if undefined.verdict != "holds":
         found = judge(Statement(no_gradient, draw), effort)
         raw = torch.ones(4, 3, dtype=torch.float64, requires_grad=True)

@@ -80,11 +80,6 @@ class Spectral:
         """The largest singular value, or 1 for the zero matrix."""
         return float(self.s.max()) or 1.0
 
-    @property
-    def condition(self) -> float:
-        """The largest singular value over the smallest that is not 0."""
-        return float(self.s.max() / self.s[self.s > 0].min()) if self.s.any() else 1.0
-
     def with_values(self, values: Matrix) -> Matrix:
         """Return the matrix with the same vectors and other singular values."""
         return (self.u * values) @ self.v.T

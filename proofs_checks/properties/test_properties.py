@@ -1,15 +1,18 @@
 """Every property survives what Hypothesis draws, always the same cases; wrong implementations do not."""
 
+import sys
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from proofs_checks.ledger import read_ledger
 from proofs_checks.matrices import OURS
 from proofs_checks.mutants import MUTANTS
 from proofs_checks.properties import of_bases, of_losses, of_sizes, strategies  # noqa: F401
+from proofs_checks.properties.faults import FAULTS
 from proofs_checks.properties.statement import PROPERTIES, at_most, equal, tally
 
 QUICK, FEW = 150, 40
@@ -73,10 +76,16 @@ def test_a_wrong_base_breaks_every_reading_of_theorem_1(name, mutant):
     assert fails(name, mutant)
 
 
-def test_a_costlier_base_breaks_the_count(monkeypatch):
-    monkeypatch.setattr(of_sizes, "smaller_side", of_sizes.formula)
+@pytest.mark.parametrize("planted", FAULTS.values(), ids=FAULTS)
+def test_a_planted_fault_is_noticed(planted, monkeypatch):
+    found = PROPERTIES[planted.name]
+    monkeypatch.setitem(PROPERTIES, planted.name, replace(found, cases=st.just(planted.case)))
+    tally(planted.name, 1)
+    monkeypatch.setitem(PROPERTIES, planted.name, replace(found, cases=st.just(planted.instead)))
+    for function, wrong in planted.patches.items():
+        monkeypatch.setattr(sys.modules[found.check.__module__], function, wrong)
     with pytest.raises(AssertionError):
-        tally("operations are the stated polynomials", FEW)
+        tally(planted.name, 1, planted.implementation, shrink=False)
 
 
 def test_what_breaks_a_property_is_made_small():

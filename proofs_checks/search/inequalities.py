@@ -25,6 +25,7 @@ __all__ = [
     "climb_together",
     "diagonal",
     "inequalities",
+    "least_loss",
     "zero_bound",
 ]
 
@@ -44,7 +45,7 @@ class Inequality:
     claim : str
         Its ID.
     statement : str
-        printed | corrected | ours.
+        printed | corrected | ours | uncorrected (ours, as asked).
     part : str
         Which one of the claim's: a ridge, a reading, a bound.
     sides : callable
@@ -174,21 +175,23 @@ def _both(base: Base, a: Tensor, b: Tensor, ridge: Tensor | float) -> Tensor:
     return diagonal(a, base(b, ridge)) + diagonal(b, base(a, ridge))
 
 
-def _least_wide(base: Base, a: Tensor, b: Tensor) -> Sides:
-    n, d = a.shape[-2:]
-    loss = _both(base, a, b, PRINTED_RIDGE)
-    return _constant(2 * (d**0.5 - (n - 1) ** 0.5) ** 2, loss), loss
+def least_loss(n: int, d: int, ridge: Any = 0.0) -> Any:
+    """
+    Return 2 d (1 - 1/sqrt(d/r + lambda))^2, r = min(d, N - 1), the least value of Eq. 8 (both directions, one base).
+
+    At lambda = 0 that is 0 for d <= N - 1 and 2 (sqrt(d) - sqrt(N - 1))^2 beyond.
+    """
+    return 2 * d * (1 - (d / min(d, n - 1) + ridge) ** -0.5) ** 2
 
 
-def _least_tall(base: Base, a: Tensor, b: Tensor, ridge: Tensor) -> Sides:
+def _least(base: Base, a: Tensor, b: Tensor, ridge: Tensor) -> Sides:
     """Return 1 and the root of the loss over its bound, which may be tiny."""
-    least = 2 * a.shape[-1] * (1 - (1 + ridge) ** -0.5).square()
-    ratio = (_both(base, a, b, ridge) / least).sqrt()
+    ratio = (_both(base, a, b, ridge) / least_loss(*a.shape[-2:], ridge)).sqrt()
     return torch.ones_like(ratio), ratio
 
 
-def _least_tall_printed(base: Base, a: Tensor, b: Tensor) -> Sides:
-    return _least_tall(base, a, b, torch.full(a.shape[:-2], PRINTED_RIDGE, dtype=a.dtype))
+def _least_printed(base: Base, a: Tensor, b: Tensor) -> Sides:
+    return _least(base, a, b, torch.full(a.shape[:-2], PRINTED_RIDGE, dtype=a.dtype))
 
 
 def _consistency(base: Base, z: Tensor, lower: Tensor, higher: Tensor) -> Sides:
@@ -259,9 +262,9 @@ def _all() -> Iterator[Inequality]:
                 yield Inequality(f"T2.{reading}", ("printed", "corrected")[corrected], f"lambda = {ridge:g}", sides, VIEWS)
     yield Inequality("T2.zero", "ours", "L_BT by L_ARB", partial(zero_bound, True, False), VIEWS)
     yield Inequality("T2.zero", "ours", "L_ARB by L_BT", partial(zero_bound, False, False), VIEWS)
-    yield Inequality("T2.zero.ridge", "corrected", "d > N - 1", _least_wide, VIEWS, "wide")
-    yield Inequality("T2.zero.ridge", "corrected", "d <= N - 1", _least_tall, VIEWS_RIDGE)
-    yield Inequality("T2.zero.ridge", "corrected", "d <= N - 1, lambda = 0.0001", _least_tall_printed, VIEWS)
+    for part, shape in (("d > N - 1", "wide"), ("d <= N - 1", "tall")):
+        yield Inequality("T2.zero.ridge", "corrected", part, _least, VIEWS_RIDGE, shape)
+        yield Inequality("T2.zero.ridge", "corrected", f"{part}, lambda = 0.0001", _least_printed, VIEWS, shape)
     yield Inequality("T4.con", "printed", "", _consistency, TWO_RIDGES, "any")
     yield Inequality("T4.distance", "printed", "", partial(_distance, False), TWO_RIDGES, "any")
     yield Inequality("T4.distance", "corrected", "", partial(_distance, True), TWO_RIDGES)
@@ -278,7 +281,7 @@ def _all() -> Iterator[Inequality]:
         cases = of_rank(lambda n, d, lost=lost: max(n - lost, 1))
         for corrected in (False, True):
             sides = partial(_least_frobenius, corrected)
-            statement = ("ours", "corrected")[corrected]
+            statement = ("uncorrected", "corrected")[corrected]
             yield Inequality("O4", statement, f"least, rank N - {lost}", sides, cases, "wide")
     yield Inequality("O4", "ours", "readings", _two_readings, VIEWS, "any")
     yield Inequality("O5", "ours", "", _limit, VIEW_RIDGE, "any")

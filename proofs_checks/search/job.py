@@ -16,7 +16,7 @@ from arb_suite.jobs import UserError, job_parser, run_job
 
 from ..judge import TOLERANCE
 from .inequalities import INEQUALITIES, Inequality
-from .shrink import counterexamples
+from .shrink import counterexamples, to_shrink
 
 __all__ = ["FULL", "QUICK", "Budget", "has_correction", "search", "search_one"]
 
@@ -40,6 +40,7 @@ class Budget:
     sizes: tuple[tuple[int, int], ...]
 
 
+SHAPES = {"tall": "d <= N - 1", "wide": "d > N - 1", "wider": "d > N", "any": "any size from N = 2 on"}
 TALL = ((3, 2), (4, 2), (4, 3), (6, 4), (8, 6), (12, 10))
 WIDE = ((2, 3), (3, 5), (3, 6), (4, 8), (6, 10), (10, 10))
 FULL = Budget(200, 2000, TALL + WIDE)
@@ -48,7 +49,8 @@ QUICK = Budget(40, 120, ((3, 2), (6, 4), (3, 6)))
 
 def has_correction(one: Inequality) -> bool:
     """Tell whether the same claim has an inequality that corrects it."""
-    return one.statement != "corrected" and any((o.claim, o.statement) == (one.claim, "corrected") for o in INEQUALITIES)
+    corrected = any((other.claim, other.statement) == (one.claim, "corrected") for other in INEQUALITIES)
+    return corrected and one.statement in ("printed", "uncorrected")
 
 
 def search_one(one: Inequality, n: int, d: int, starts: int, steps: int) -> dict[str, str | int]:
@@ -86,7 +88,10 @@ def search(budget: Budget, chosen: Sequence[Inequality] = INEQUALITIES) -> Itera
 
 
 def _size(text: str) -> tuple[int, int]:
-    n, d = map(int, text.split(","))
+    try:
+        n, d = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give N,d, such as 6,4") from None
     return n, d
 
 
@@ -101,9 +106,23 @@ def main() -> None:
     run_job(_search, parser)
 
 
+def _check_shrink(options: argparse.Namespace) -> None:
+    """Refuse what --shrink does not do."""
+    if options.quick or options.sizes:
+        raise UserError("--shrink goes through sizes of its own, the small ones first; leave --quick and --sizes out")
+    known = [claim for claim, _ in to_shrink()]
+    if unknown := [claim for claim in options.claim if claim not in known]:
+        raise UserError(
+            f"--shrink has no counterexample of {', '.join(unknown)} to look for; there are those of {', '.join(known)}"
+        )
+
+
 def _search(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     torch.set_num_threads(1)  # the last bits of a product depend on it
+    if options.out.is_dir() or not options.out.parent.is_dir():  # before the search, which takes minutes
+        raise UserError(f"--out {options.out} cannot be written; give the name of a file in a folder that exists")
     if options.shrink:
+        _check_shrink(options)
         with atomic_file(options.out) as temporary:
             temporary.write_text(counterexamples(options.claim, report=report), encoding="utf-8")
         return
@@ -119,7 +138,8 @@ def _search(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         rows.append(row)
         report(" ".join(str(value) for value in row.values() if value != ""))
     if not rows:
-        raise UserError(f"none of the sizes {options.sizes} fits; d <= N - 1, or d > N - 1, may be asked for")
+        shapes = ", ".join(dict.fromkeys(f"{one.claim} is about {SHAPES[one.shape]}" for one in chosen))
+        raise UserError(f"none of the sizes {options.sizes} fits: {shapes}")
     write_csv(options.out, pd.DataFrame(rows))
 
 

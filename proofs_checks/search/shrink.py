@@ -14,6 +14,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from arb_suite.jobs import UserError
+
 from .ascent import pseudo_base, scale
 from .cases import VIEW
 from .inequalities import INEQUALITIES, PRINTED_RIDGE, Inequality, climb_together
@@ -21,6 +23,14 @@ from .inequalities import INEQUALITIES, PRINTED_RIDGE, Inequality, climb_togethe
 __all__ = ["COUNTEREXAMPLES", "Small", "counterexamples", "smallest", "stored", "to_shrink", "whole_numbers"]
 
 COUNTEREXAMPLES = Path(__file__).with_name("counterexamples.yaml")
+HEAD = """\
+# Found by gradient ascent, then made small, by `python -m arb_suite search --shrink`: raw embeddings, rows are samples.
+# To check one by hand: centre each column and divide it by its norm (Eq. 7); the base of Z = U diag(s) V^T is
+# U diag(s / sqrt(s^2 + lambda)) V^T; the left side is above the right one, which the paper denies. The sides: of Theorem 2
+# the invariance term and the loss; T2.trace: tr((Z^A)^T B^B) and tr((Z^A)^T Z^B); T4.distance: ||Z - B|| / ||Z|| at the
+# lower and at the higher lambda; T4.max: con(Z, B) at lambda = 0.0001, and what is stated to be the largest.
+
+"""
 CLEAR = 1e-3  # of a gap: far above rounding
 CONDITION = 1e3  # at most, of a view: far from a lower rank
 KEPT, VARIANTS = 20, 8  # optima, and roundings of each
@@ -197,15 +207,23 @@ def counterexamples(
         n, d = found.views[0].shape
         entry = {"claim": claim, "statement": "printed", "n": n, "d": d, "views": [z.tolist() for z in found.views]}
         entries.append({**entry, "sides": [dict(zip(("part", "left", "right"), side, strict=True)) for side in sides]})
-    head = (
-        "# Found by gradient ascent, then made small, by `python -m arb_suite search --shrink`: raw embeddings, rows are\n"
-        "# samples, to be scaled by Eq. 7; the left side of what is printed is above the right one.\n\n"
-    )
-    return head + yaml.safe_dump(entries, sort_keys=False, default_flow_style=None, width=128)
+    return HEAD + yaml.safe_dump(entries, sort_keys=False, default_flow_style=None, width=128)
 
 
 @cache
 def stored(claim: str) -> dict[str, Any]:
-    """Return the stored counterexample of a claim."""
-    entries = {entry["claim"]: entry for entry in yaml.safe_load(COUNTEREXAMPLES.read_text(encoding="utf-8"))}
-    return entries[claim]
+    """
+    Return the stored counterexample of a claim.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or has none.
+
+    """
+    try:
+        entries = {entry["claim"]: entry for entry in yaml.safe_load(COUNTEREXAMPLES.read_text(encoding="utf-8"))}
+        return entries[claim]
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        what = "has no entry for it" if isinstance(error, KeyError) else "cannot be read"
+        raise UserError(f"the counterexample to {claim}: {COUNTEREXAMPLES} {what}; restore it from the repository") from error

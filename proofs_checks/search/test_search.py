@@ -119,6 +119,12 @@ def test_stored_counterexamples_are_certified(entry):
         assert floats[0] - floats[1] > CLEAR
 
 
+def test_a_statement_that_no_inequality_is_of_is_refused():
+    for claim, statement in (("T2.zero", "printed"), ("X1", None)):
+        with pytest.raises(LookupError, match=f"no inequality of {claim} is"):
+            inequalities(claim, statement)
+
+
 def test_what_violates_nothing_is_not_certified():
     entry = next(entry for entry in STORED if entry["claim"] == "T2.sum.diag")
     view = [[3, 1], [1, -2], [-1, 0], [-2, -1]]

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # what reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BAD_USE
+        return 0
 
 
 def _audit(arguments: Sequence[str]) -> int:
@@ -230,7 +230,7 @@ def _claim(arguments: Sequence[str]) -> int:
         "arb-audit claim",
         description="The verdict on claims of the paper, computed anew, with its evidence.",
     )
-    parser.add_argument("ids", nargs="*", metavar="ID", help="for example P1; all where none is given")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="an ID (P1) or its beginning (T2); all where none is given")
     options = parser.parse_args(arguments)
     # What only this command needs, and the checks of the theory, which rest on this package
     from proofs_checks.ledger import ledger_row, read_ledger
