@@ -14,6 +14,7 @@ min_version("9.14")
 
 configfile: "workflow/config/default.yaml"
 configfile: "workflow/config/digits.yaml"
+configfile: "workflow/config/digits_tables.yaml"
 
 
 PLAN = Plan(config)
@@ -24,7 +25,14 @@ wildcard_constraints:
 
 
 onstart:
-    begin(PLAN)
+    begin(
+        PLAN,
+        [
+            job.wildcards
+            for job in workflow.dag.needrun_jobs()
+            if job.rule.name == "pretrain"
+        ],
+    )
 
 
 onerror:
@@ -34,6 +42,16 @@ onerror:
 rule all:
     input:
         "results/table_main.csv",
+        expand("results/{place}.csv", place=PLAN.config["counterparts"]),
+        expand(
+            "results/{place}.svg",
+            place=[
+                place
+                for place in PLAN.config["counterparts"]
+                if place.startswith("fig")
+            ],
+        ),
+        "results/orderings.csv",
         "results/claims.csv",
 
 

@@ -35,7 +35,7 @@ from arb_suite.jobs import job_parser, run_job
 from arb_suite.method import BaseMethod, new_method
 
 # The suite's own loop and optimiser: what is shown is its training, not one like it.
-from arb_suite.pretrain import _epoch, _optimizer
+from arb_suite.pretrain import build_optimizer, train_epoch
 from arb_suite.seeds import stream_seed
 
 __all__ = ["RUNS", "Start", "curves", "main", "train_from", "training_images"]
@@ -162,7 +162,7 @@ def train_from(start: Start, steps: int = STEPS) -> tuple[list[float], list[floa
             parameter.copy_(parameter[:1] + start.perturbation * (parameter - parameter[:1]))
     watched = _Watched(method, data.images[:WATCHED], DIMENSION).train()
     each = len(data.images) // settings["batch_size"]
-    optimizer, schedule = _optimizer(method, settings, each)
+    optimizer, schedule = build_optimizer(method, settings, each)
     purposes = {"order0": ("order", 0), "method0": ("method", 0), "view0": ("view", 0)}
     purposes["view1"] = ("view", 0 if start.views == "one" else 1)
     streams = {name: torch.Generator().manual_seed(stream_seed(0, *purpose)) for name, purpose in purposes.items()}
@@ -171,7 +171,7 @@ def train_from(start: Start, steps: int = STEPS) -> tuple[list[float], list[floa
         for epoch, first in enumerate(range(0, steps, each)):
             images = settings["batch_size"] * min(each, steps - first)
             part = ImageSet(data.images[:images], data.labels[:images], data.source[:images], data.classes, "")
-            _epoch(watched, optimizer, schedule, part, settings, epoch, streams)
+            train_epoch(watched, optimizer, schedule, part, settings, epoch, streams)
         watched.measure()
     return watched.ranks, watched.losses
 

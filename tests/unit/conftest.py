@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from snakemake.utils import update_config
 
 from arb_suite.printed import read_printed
 from arb_suite.tables import read_cells
@@ -36,14 +37,35 @@ def paper():
 
 
 @pytest.fixture
-def plan(monkeypatch):
-    """The plan of the repository's configuration, as the job of the tables receives it."""
+def whole_config():
+    """The configuration as it is in the repository, put together as Snakemake does it."""
+    config = {}
+    for name in ("default", "digits", "digits_tables"):
+        update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
+    return config
+
+
+@pytest.fixture
+def config(whole_config):
+    """The configuration of the main table alone: no variations, and what rests on them."""
+    digits = {key: value for key, value in whole_config["digits"].items() if key != "variations"}
+    kept = [claim for claim in whole_config["orderings"] if {claim["left"], claim["right"]} <= set(digits["runs"])]
+    return {**whole_config, "digits": digits, "counterparts": {}, "orderings": kept}
+
+
+@pytest.fixture
+def whole_plan(whole_config, monkeypatch):
+    """The plan of the repository's configuration."""
     monkeypatch.chdir(ROOT)
     for variable in ("PATH", "PYTHONPATH", "ARB_SUITE_PARENT"):  # the plan sets them; put them back
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
-    files = (ROOT / "workflow/config" / name for name in ("default.yaml", "digits.yaml"))
-    config = {key: value for file in files for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
-    return json.loads(Plan(config).tables())
+    return Plan(whole_config)
+
+
+@pytest.fixture
+def plan(whole_plan):
+    """The plan as the job of the main table receives it."""
+    return json.loads(whole_plan.tables())
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +97,10 @@ def measured():
 
     def make(*series):
         rows = [
-            (entry["dataset"], entry["name"], seed, metric, value)
+            (entry["dataset"], entry["name"], seed, entry["epochs"], metric, value)
             for entry, metric, values in series
             for seed, value in enumerate(values)
         ]
-        return pd.DataFrame(rows, columns=["dataset", "run", "seed", "metric", "value"])
+        return pd.DataFrame(rows, columns=["dataset", "run", "seed", "epoch", "metric", "value"])
 
     return make

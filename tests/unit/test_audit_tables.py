@@ -1,8 +1,9 @@
 """The tables of the audit: every printed accuracy is there, with what the other modules find about it."""
 
+import json
+
 import pandas as pd
 import pytest
-import yaml
 
 from arb_suite.audit.attainable import is_attainable
 from arb_suite.audit.claims import decide
@@ -141,21 +142,9 @@ def test_settings_are_those_of_the_suite(paper, plan_settings):
 
 
 @pytest.fixture
-def plan_settings(monkeypatch):
+def plan_settings(whole_plan):
     """The settings of the suite's ARB, as the job receives them."""
-    import json
-    import os
-    from pathlib import Path
-
-    from arb_suite.workflow import Plan
-
-    root = Path(__file__).parents[2]
-    monkeypatch.chdir(root)
-    for variable in ("PATH", "PYTHONPATH", "ARB_SUITE_PARENT"):
-        monkeypatch.setenv(variable, os.environ.get(variable, ""))
-    files = (root / "workflow/config" / name for name in ("default.yaml", "digits.yaml"))
-    config = {key: value for file in files for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
-    return json.loads(Plan(config).audit())
+    return json.loads(whole_plan.audit())
 
 
 def test_tables_are_the_same_each_time(paper):

@@ -14,20 +14,24 @@ from arb_suite.jobs import UserError
 from arb_suite.method import BaseMethod, Sizes, build_method, new_method
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
+from arb_suite.settings import with_variations
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
-DIGITS = yaml.safe_load((ROOT / "workflow/config/digits.yaml").read_text(encoding="utf-8"))["digits"]
+DIGITS: dict = {}
+for file in ("digits", "digits_tables"):
+    DIGITS |= yaml.safe_load((ROOT / f"workflow/config/{file}.yaml").read_text(encoding="utf-8"))["digits"]
+RUNS = with_variations("digits", DIGITS)
 # The methods that the configuration runs; a user may have files beside them
-NAMES = sorted({run["method"] for run in DIGITS["runs"].values()})
+NAMES = sorted({run["method"] for run in RUNS.values()})
 UNTRAINED = ["random_encoder"]
 TRAINED = [name for name in NAMES if name not in UNTRAINED]
 
 
 def run_of(name):
     """The first run of a method in the configuration."""
-    runs = [run for run in DIGITS["runs"].values() if run["method"] == name]
+    runs = [run for run in RUNS.values() if run["method"] == name]
     assert runs, f"no run of the configuration uses the method {name}"
     return runs[0]
 
@@ -51,6 +55,8 @@ def settings(method, options=None, **training):
         "method": method,
         "options": options_of(method) if options is None else options,
         "loss_divisor": 1,
+        "snapshots": 0,
+        "trace": False,
         **DIGITS["training"],
         **run_of(method).get("training", {}),
         "batch_size": 16,
@@ -114,7 +120,7 @@ def test_what_is_not_trained_is_an_encoder_alone(name):
     method = new_method(settings(name), 1, 4, seed=0)
     assert method.projector is None
     assert all(place.startswith("encoder.") for place in method.state_dict())
-    assert all(run["training"]["epochs"] == 0 for run in DIGITS["runs"].values() if run["method"] == name)
+    assert all(run["training"]["epochs"] == 0 for run in RUNS.values() if run["method"] == name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,7 +179,7 @@ def test_arb_takes_the_options_of_its_loss():
 
 def test_unknown_methods_and_options_are_refused():
     encoder, sizes = conv_encoder(1, [4], [1]), Sizes(4, 8, 8, 4)
-    with pytest.raises(UserError, match="unknown method 'nonsense'; known are arb, barlow_twins"):
+    with pytest.raises(UserError, match="unknown method 'nonsense'; known are arb, arb_ablation"):
         build_method("nonsense", encoder, sizes, {})
     for name in NAMES:
         with pytest.raises(UserError, match=f"method {name} cannot be built with options .*colour"):
@@ -208,11 +214,14 @@ def test_a_new_method_neither_uses_nor_moves_global_randomness(name):
 
 
 def assert_same(first, second):
-    (method, record), (other, other_record) = first, second
+    (method, record, kept), (other, other_record, other_kept) = first, second
     state, other_state = method.state_dict(), other.state_dict()
     assert state.keys() == other_state.keys()
     assert [key for key in state if not torch.equal(state[key], other_state[key])] == []
     assert record["losses"] == other_record["losses"]
+    assert record.get("trace") == other_record.get("trace")
+    assert kept.keys() == other_kept.keys()
+    assert all(torch.equal(kept[epoch][key], other_kept[epoch][key]) for epoch in kept for key in kept[epoch])
 
 
 SHUFFLED = ("arb", {"groups": 4, "shuffle": True, "ridge": 1e-4})
@@ -359,7 +368,7 @@ def test_a_method_is_told_every_step_also_when_resumed(images, tmp_path, monkeyp
 def test_the_optimizer_is_the_configured_one(optimizer, kind):
     method = new_method(settings("byol"), 1, 4, seed=0)
     run = settings("byol", optimizer=optimizer, learning_rate=0.5, bias_learning_rate=0.25, weight_decay=0.125)
-    made, _ = pretrain._optimizer(method, run, 4)
+    made, _ = pretrain.build_optimizer(method, run, 4)
     weights, biases = made.param_groups
     assert type(made) is kind
     assert (weights["initial_lr"], biases["initial_lr"]) == (0.5, 0.25)
@@ -374,7 +383,7 @@ def test_the_optimizer_is_the_configured_one(optimizer, kind):
 def test_rates_warm_up_linearly_and_fall_on_a_cosine(images):
     run = settings("simclr")
     method = new_method(run, 1, 4, seed=0)
-    optimizer, schedule = pretrain._optimizer(method, run, steps_per_epoch=10)
+    optimizer, schedule = pretrain.build_optimizer(method, run, steps_per_epoch=10)
     weights, biases = optimizer.param_groups
     assert (weights["momentum"], weights["trust_coefficient"], weights["weight_decay"]) == (0.9, 0.02, 1e-4)
     assert biases["weight_decay"] == 0
@@ -407,7 +416,7 @@ def test_every_step_takes_the_rate_of_its_place(images, tmp_path, monkeypatch):
 
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(UserError, match="unknown optimizer 'sgdm'; known are lars, sgd, adam"):
-        pretrain._optimizer(new_method(settings("simclr"), 1, 4, seed=0), settings("simclr", optimizer="sgdm"), 4)
+        pretrain.build_optimizer(new_method(settings("simclr"), 1, 4, seed=0), settings("simclr", optimizer="sgdm"), 4)
 
 
 def test_the_loss_is_divided_as_configured(images, tmp_path):
@@ -418,8 +427,9 @@ def test_the_loss_is_divided_as_configured(images, tmp_path):
 
 
 def test_without_epochs_the_encoder_stays_as_initialised(images, tmp_path):
-    method, record = train(images, settings("random_encoder", epochs=0), 5, tmp_path / "seed5.state", Recorder(0))
-    assert_same((method, record), (new_method(settings("random_encoder"), 1, 4, seed=5), {"losses": []}))
+    method, record, kept = train(images, settings("random_encoder", epochs=0), 5, tmp_path / "seed5.state", Recorder(0))
+    assert_same((method, record, kept), (new_method(settings("random_encoder"), 1, 4, seed=5), {"losses": []}, kept))
+    assert kept.keys() == {0}
 
 
 def test_all_that_a_method_keeps_is_in_its_state():

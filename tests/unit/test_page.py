@@ -3,8 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from arb_suite.orderings import orderings
 from arb_suite.page import render_html, render_text
-from arb_suite.tables import main_table, orderings
+from arb_suite.tables import main_table
 
 
 class Page(HTMLParser):
@@ -55,7 +56,8 @@ def everything(printed, plan, run, measured):
     cifar = [run(*row) for row in CIFAR]
     series += [(entry, "linear_top1", values) for entry, values in zip(cifar, CIFAR.values(), strict=True)]
     runs, metrics = plan["runs"] + cifar, measured(*series)
-    table, decided = main_table(printed, runs, metrics), orderings(plan["orderings"], printed, runs, metrics)
+    cells = {place: of.to_dict("records") for place, of in printed.groupby("table")}
+    table, decided = main_table(printed, runs, metrics), orderings(plan["orderings"], cells, runs, metrics, {})
     assert set(table["verdict"]) == {"reproduced", "higher", "lower", "inconclusive", "not comparable", "not run"}
     assert set(decided["verdict"]) == {"supported", "contradicted", "inconclusive", "not run"}
     return table, decided

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from arb_suite.jobs import UserError, read_resolved
 from arb_suite.settings import plan_runs
@@ -19,13 +18,6 @@ ARB = "digits.runs.arb_d32"
 @pytest.fixture(autouse=True)
 def _in_the_repository(monkeypatch):
     monkeypatch.chdir(ROOT)
-
-
-@pytest.fixture
-def config():
-    """The configuration as it is in the repository."""
-    files = (ROOT / "workflow/config" / name for name in ("default.yaml", "digits.yaml"))
-    return {key: value for file in files for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
 
 
 def changed(config, **places):
@@ -160,11 +152,16 @@ PLACE = {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "2048"], "ri
     [
         ({"left": "nonsense"}, ["Table1.simclr", "'nonsense'", "arb_d256", "simclr"]),
         ({"metric": "linear_top5"}, ["linear_top5", "linear_top1", "knn5_top1"]),
-        ({"metric": "knn5_top1"}, ["Table1.simclr", "no cell", "knn5_top1"]),
+        ({"metric": "knn5_top1"}, ["Table1.simclr", "0 cells", "knn5_top1"]),
         (
-            {"paper": {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "2048"], "right": ["SimCLR", "2048"]}},
-            ["SimCLR"],
+            {"paper": {"place": "table1", "left": {"method": "ARB"}, "right": {"method": "SimCLR"}}},
+            ["6 cells of Table 1", "ARB"],
         ),
+        (
+            {"paper": {"place": "fig4", "left": {"proj_dim": "16"}, "right": {"proj_dim": "32"}}},
+            ["0 cells of Fig. 4", "proj_dim 16"],
+        ),
+        ({"left_share": 0.35}, ["Table1.simclr", "left_share 0.35", "10 snapshots of arb_d256"]),
     ],
 )
 def test_orderings_that_cannot_be_decided_are_refused(config, change, expected):
@@ -304,7 +301,7 @@ def test_the_hash_of_a_run_does_not_change_with_what_it_overrides(config):
 
 
 def test_the_number_of_epochs_changes_the_hash_of_the_trained_runs(config):
-    assert whose_hash_changes(config, epochs=5) == set(config["digits"]["runs"]) - {"random_encoder"}
+    assert whose_hash_changes(config, epochs=5) == {run.name for run in plan_runs(config)} - {"random_encoder"}
 
 
 @pytest.mark.parametrize(
@@ -315,7 +312,7 @@ def test_the_hash_does_not_change_with_what_training_does_not_see(config, place,
     assert whose_hash_changes(config, **{place: value}) == set()
 
 
-SHARED = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
+SHARED = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "trace", "views")
 
 
 @pytest.mark.parametrize(
@@ -358,15 +355,73 @@ def test_checkpoints_are_kept_apart_by_hash_and_seed(config):
     assert len(paths) == config["digits"]["seeds"] * len(runs)
 
 
-def test_planning_imports_no_torch():
+# --- variations and counterparts --------------------------------------------------------------------------------------
+
+BAD_TABLES = [
+    ("digits.variations.arb_d64.of", "nonsense", ["variations.arb_d64", "nonsense", "arb_d32"]),
+    ("digits.variations.arb_d32", {"of": "arb_d256"}, ["variations.arb_d32", "already", "another name"]),
+    ("digits.variations.arb_d64.training", {"epochs": -4}, ["arb_d64", "-4", "minimum of 0"]),
+    ("digits.variations.arb_d64.options", {"groups": 3}, ["variations.arb_d64", "groups 3", "divisor of 64"]),
+    ("digits.variations.arb_d64.nonsense", 1, ["nonsense"]),
+    ("digits.variations.arb_l2.options", {"ablation": "nonsense"}, ["arb_l2", "nonsense", "off_diagonal"]),
+    ("digits.variations.arb_d64.snapshots", 0, ["arb_d64", "0", "minimum of 1"]),
+    ("counterparts.table9", [], ["table9"]),
+    ("counterparts.table5", [{"run": "nonsense", "printed": {}}], ["counterparts.table5", "nonsense", "arb_instance_d32"]),
+    ("counterparts.table5", [{"run": "arb_d32", "printed": {"variant": "x"}}], ["Table 5", "no cell", "variant x"]),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "expected"), BAD_TABLES, ids=[place for place, _, _ in BAD_TABLES])
+def test_bad_variations_and_counterparts_are_refused_in_one_sentence(whole_config, place, value, expected):
+    with pytest.raises(UserError) as caught:
+        plan_runs(changed(whole_config, **{place: value}))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in expected if part not in message] == []
+
+
+def test_a_variation_is_its_run_but_for_what_it_says(whole_config):
+    runs = by_name(plan_runs(whole_config))
+    base, variation = runs["arb_d256"], runs["arb_g8_shuffled"]
+    assert variation.variation_of == "arb_d256"
+    assert variation.training["options"] == {"groups": 8, "ridge": 1e-4, "shuffle": True}
+    differing = {key for key in base.training if base.training[key] != variation.training[key]}
+    assert differing == {"options", "epochs"}
+    assert (base.paper_dim, variation.paper_dim) == (2048, None)
+    # of another method the options are its own
+    assert runs["arb_l2"].training["options"] == {"ablation": "l2"}
+    assert runs["arb_l2"].training["proj_dim"] == 256
+
+
+def test_variations_leave_the_main_table_and_its_runs_alone(config, whole_config):
+    alone, together = by_name(plan_runs(config)), by_name(plan_runs(whole_config))
+    assert all(together[name] == run for name, run in alone.items())
+    assert all(run.variation_of for name, run in together.items() if name not in alone)
+
+
+def test_variations_are_selected_with_the_run_that_they_are_of(whole_config):
+    runs = plan_runs(changed(whole_config, methods="arb_d32"))
+    chosen = {run.name for run in runs if run.selected}
+    assert chosen == {run.name for run in runs if "arb_d32" in (run.name, run.variation_of)}
+
+
+def test_every_variation_is_used_and_every_place_has_its_runs(whole_plan):
+    config = whole_plan.config
+    used = {entry["run"] for entries in config["counterparts"].values() for entry in entries}
+    used |= {claim[side] for claim in config["orderings"] for side in ("left", "right")}
+    assert set(config["digits"]["variations"]) <= used
+    for place, entries in config["counterparts"].items():
+        known = {run["name"] for run in json.loads(whole_plan.counterpart(place))["runs"]}
+        assert {entry["run"] for entry in entries} == known
+
+
+def test_planning_imports_no_torch(whole_config):
     program = """
-import sys, yaml
+import json, sys
 from arb_suite.workflow import Plan
-config = {}
-for name in ("default", "digits"):
-    config |= yaml.safe_load(open(f"workflow/config/{name}.yaml", encoding="utf-8"))
-plan = Plan(config)
-plan.tables(), plan.epochs_left()
+plan = Plan(json.load(sys.stdin))
+plan.tables(), plan.counterpart("fig3"), plan.orderings(), plan.epochs_left([])
 sys.exit("torch" in sys.modules)
 """
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+    given = json.dumps(whole_config)
+    assert subprocess.run([sys.executable, "-c", program], input=given, text=True, cwd=ROOT, check=False).returncode == 0

@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from arb_suite.jobs import UserError
-from arb_suite.statistics import holm
-from arb_suite.tables import main_table, orderings, read_cells
+from arb_suite.tables import main_table, read_cells
 
 ROOT = Path(__file__).parents[2]
 PRINTED = ROOT / "workflow/paper/tables.csv"
@@ -144,78 +143,3 @@ def test_printed_tables_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "tables.csv").write_text("table,method\ntable1,ARB\n")
     with pytest.raises(UserError, match="no column as_printed, dataset, metric"):
         read_cells(tmp_path / "tables.csv")
-
-
-# --- the orderings ----------------------------------------------------------------------------------------------------
-
-SHIFTS = {"wins": 5.0, "loses": -5.0, "ties": 0.1}
-BASE = np.array([60.0, 65.0, 61.0])
-NOISE = np.array([0.1, -0.1, 0.2])
-
-
-def claims_on(*lefts):
-    return [{"name": f"claim {left}", "left": left, "right": "base", "metric": "linear_top1"} for left in lefts]
-
-
-@pytest.fixture
-def raced(run, measured):
-    runs = [run(name, 64, name=name) for name in [*SHIFTS, "base"]]
-    values = [(entry, "linear_top1", BASE + SHIFTS[entry["name"]] + NOISE) for entry in runs if entry["name"] in SHIFTS]
-    return runs, measured(*values, (runs[-1], "linear_top1", BASE))
-
-
-def test_all_verdicts_on_orderings(printed, raced):
-    runs, metrics = raced
-    decided = orderings(claims_on("wins", "loses", "ties", "absent"), printed, runs, metrics)
-    assert ",".join(decided.columns) == ORDERING_COLUMNS
-    assert decided["verdict"].tolist() == ["supported", "contradicted", "inconclusive", "not run"]
-    assert decided["n_seeds"].tolist() == ["3", "3", "3", "0"]
-    assert COMMAND in decided["note"].iloc[3]
-    raw = [stats.ttest_rel(BASE + shift + NOISE, BASE) for shift in SHIFTS.values()]
-    for i, (shift, test, adjusted) in enumerate(zip(SHIFTS.values(), raw, holm([t.pvalue for t in raw]), strict=True)):
-        bounds = test.confidence_interval()
-        row = decided.iloc[i]
-        assert row["measured_difference"] == f"{(shift + NOISE).mean():.2f}"
-        assert (row["ci_low"], row["ci_high"]) == (f"{bounds.low:.2f}", f"{bounds.high:.2f}")
-        assert f"p = {adjusted:.2g} (" in row["note"]
-        assert "Holm, 3 comparisons" in row["note"]
-
-
-def test_holms_adjustment_can_take_a_verdict_back(printed, run, measured):
-    runs = [run(name, 64, name=name) for name in ("first", "second", "base")]
-    difference = np.array([1.0, 1.3, 0.7])
-    assert 0.025 < stats.ttest_1samp(difference, 0).pvalue < 0.05
-    values = [(entry, "linear_top1", BASE + difference) for entry in runs[:2]]
-    metrics = measured(*values, (runs[2], "linear_top1", BASE))
-    assert orderings(claims_on("first"), printed, runs, metrics)["verdict"].tolist() == ["supported"]
-    assert orderings(claims_on("first", "second"), printed, runs, metrics)["verdict"].tolist() == ["inconclusive"] * 2
-
-
-def test_the_papers_orderings_and_the_others_are_adjusted_apart(printed, run, measured):
-    runs = [run(name, 64, name=name) for name in ("first", "second", "base")]
-    paper = {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "256"], "right": ["Barlow Twins", "256"]}
-    claims = [claims_on("first")[0] | {"paper": paper}, *claims_on("second")]
-    values = [(entry, "linear_top1", BASE + np.array([1.0, 1.3, 0.7])) for entry in runs[:2]]
-    decided = orderings(claims, printed, runs, measured(*values, (runs[2], "linear_top1", BASE)))
-    assert decided["verdict"].tolist() == ["supported"] * 2
-    assert all("Holm, 1 comparisons" in note for note in decided["note"])
-
-
-def test_printed_differences_are_those_of_the_printed_cells(printed, plan, measured):
-    decided = orderings(plan["orderings"], printed, plan["runs"], measured())
-    by_claim = dict(zip(decided["claim"], decided["paper_difference"], strict=True))
-    # On CIFAR-100, linear top-1: ARB 68.19 at 256 and 69.57 at 2048, Barlow Twins 57.92 and 69.18, SimCLR 65.39
-    assert by_claim["Table1.low_dimension"] == "10.27"
-    assert by_claim["Table1.high_dimension"] == "0.39"
-    assert by_claim["Table1.simclr"] == "4.18"
-    assert by_claim["reference.supervised"] == ""
-    table3 = printed[(printed["table"] == "table3") & (printed["dataset"] == "CIFAR-100")]
-    top1 = table3[table3["metric"] == "linear_top1"].set_index("method")["as_printed"]
-    assert float(by_claim["Table3.collapse"]) == pytest.approx(float(top1["ARB"]) - float(top1["Direct alignment"]), abs=1e-9)
-
-
-def test_a_claim_on_cells_that_are_not_printed_is_refused(printed, plan, measured):
-    claim = next(claim for claim in plan["orderings"] if claim["name"] == "Table1.simclr")
-    claim["paper"]["right"] = ["SimCLR", "2048"]
-    with pytest.raises(UserError, match=r"Table1\.simclr: 0 printed cells match SimCLR 2048"):
-        orderings([claim], printed, plan["runs"], measured())

@@ -33,7 +33,7 @@ def test_the_job_ends_with_its_table(finished):
         assert row["pretrain_epochs"] == ("0" if row["method"] == "Random encoder" else "2")
         assert 10 < float(row["measured"]) < 100
         assert float(row["ci_low"]) < float(row["measured"]) < float(row["ci_high"])
-    assert {row["verdict"] for row in table_of(finished, "orderings.csv")} == {"not run"}
+    assert {row["verdict"] for row in table_of(finished, "orderings_main.csv")} == {"not run"}
 
 
 def test_progress_and_results_are_shown(finished):
@@ -140,7 +140,7 @@ def test_killed_it_leaves_no_orphan_and_the_same_command_goes_on(clean_copy, fin
     assert status == 0, printed
     assert "seed 0" not in log.read_text()
     assert "seed 2 (3/3)" in log.read_text()
-    for name in ("table_main.csv", "table_main.html", "table_main.txt", "orderings.csv", "runs.csv", "data/digits.npz"):
+    for name in ("table_main.csv", "table_main.html", "table_main.txt", "orderings_main.csv", "runs.csv", "data/digits.npz"):
         assert (workflow.results / name).read_bytes() == (finished.results / name).read_bytes(), name
     for run in RUNS:
         place = f"runs/digits/{run}/seeds0-2/predictions.npz"

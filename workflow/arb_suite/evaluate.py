@@ -16,9 +16,9 @@ from torch.nn import functional
 from .checkpoints import load_state
 from .determinism import compute_deterministically
 from .files import write_csv, write_npz
-from .images import load_images
+from .images import ImageSet, load_images
 from .jobs import UserError, job_parser, read_resolved, run_job
-from .method import new_method
+from .method import BaseMethod, new_method
 from .seeds import stream_seed
 
 __all__ = ["effective_rank", "knn_classes", "linear_probe", "outputs"]
@@ -172,27 +172,36 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         states = load_state(options.encoders)
     except ValueError as error:
         raise UserError(f"{error}; delete it and give the command again") from error
-    for seed, state in states.items():
+    for seed, snapshots in states.items():
         method = new_method(training, fitted.images.shape[1], fitted.classes, seed)
-        method.load_state_dict(state)
-        bank, queries = (outputs(method.encoder, data.images) for data in (fitted, scored))
-        generator = torch.Generator().manual_seed(stream_seed(seed, "probe"))
-        probe = linear_probe(bank, fitted.labels, fitted.classes, evaluation["linear"], generator)
-        predicted = {
-            "linear_top1": outputs(probe, queries).argmax(dim=1),
-            "knn5_top1": knn_classes(bank, fitted.labels, queries, fitted.classes, **evaluation["knn"])[:, 0],
-        }
-        for metric, classes in predicted.items():
-            predictions[f"{metric}_seed{seed}"] = classes.numpy().astype(np.int16)
-            rows.append((seed, metric, 100 * (classes == scored.labels).double().mean().item()))
-        rows.append((seed, "effective_rank_features", effective_rank(queries)))
-        if method.embedder is not None:
-            rows.append((seed, "effective_rank_embeddings", effective_rank(outputs(method.embedder, queries))))
-    metrics = pd.DataFrame(rows, columns=["seed", "metric", "value"]).round({"value": 6})
+        for epoch, state in snapshots.items():
+            method.load_state_dict(state)
+            predicted, measured = _evaluate(method, fitted, scored, evaluation, seed)
+            rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
+        predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last
+    metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
     write_npz(options.predictions, **predictions)
     write_csv(options.metrics, metrics)
-    means = metrics.groupby("metric", sort=False)["value"].mean()
+    means = metrics[metrics["epoch"] == training["epochs"]].groupby("metric", sort=False)["value"].mean()
     report(f"{options.name:32} " + "  ".join(f"{name} {value:.1f}" for name, value in means.items()))
+
+
+def _evaluate(
+    method: BaseMethod, fitted: ImageSet, scored: ImageSet, evaluation: Mapping[str, Any], seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return the predicted classes by metric, and what was measured."""
+    bank, queries = (outputs(method.encoder, data.images) for data in (fitted, scored))
+    generator = torch.Generator().manual_seed(stream_seed(seed, "probe"))
+    probe = linear_probe(bank, fitted.labels, fitted.classes, evaluation["linear"], generator)
+    predicted = {
+        "linear_top1": outputs(probe, queries).argmax(dim=1),
+        "knn5_top1": knn_classes(bank, fitted.labels, queries, fitted.classes, **evaluation["knn"])[:, 0],
+    }
+    measured = {metric: 100 * (classes == scored.labels).double().mean().item() for metric, classes in predicted.items()}
+    measured["effective_rank_features"] = effective_rank(queries)
+    if method.embedder is not None:
+        measured["effective_rank_embeddings"] = effective_rank(outputs(method.embedder, queries))
+    return {metric: classes.numpy().astype(np.int16) for metric, classes in predicted.items()}, measured
 
 
 def main() -> None:

@@ -92,13 +92,28 @@ class BaseMethod(nn.Module):
 
 
 class JointEmbedding(BaseMethod):
-    """One encoder and projector for both views, and a criterion on the two (B, d) embeddings."""
+    """
+    One encoder and projector for both views, and a criterion on the two (B, d) embeddings.
+
+    Attributes
+    ----------
+    seen : list of (B, d) Tensor
+        The embeddings of the last batch, without their graph.
+
+    """
 
     criterion: nn.Module
+    seen: list[Tensor]
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the criterion of the embeddings of both views."""
-        return self.criterion(*(self.embed(view) for view in views))
+        return self.criterion(*self.embed_all(views))
+
+    def embed_all(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """Return the embeddings of all views, and remember them."""
+        embeddings = [self.embed(view) for view in views]
+        self.seen = [z.detach() for z in embeddings]
+        return embeddings
 
 
 class MomentumMethod(BaseMethod):

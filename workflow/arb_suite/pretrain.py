@@ -1,6 +1,7 @@
 """The training loop: it draws views, asks a method for its loss and steps the optimiser, and knows no method by name."""
 
 import argparse
+import copy
 import platform
 import subprocess
 import time
@@ -19,21 +20,27 @@ from .determinism import compute_deterministically
 from .files import exclusive, json_hash, write_json
 from .images import ImageSet, load_images
 from .jobs import UserError, job_parser, read_resolved, run_job
-from .method import BaseMethod, new_method
+from .method import BaseMethod, JointEmbedding, new_method
 from .progress import Progress
 from .seeds import stream_seed
 from .settings import checkpoint_path
+from .trace import trace
 from .views import random_view
 
-__all__ = ["train"]
+__all__ = ["build_optimizer", "snapshot_epochs", "train", "train_epoch"]
 
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10
 
 
+def snapshot_epochs(epochs: int, count: int) -> list[int]:
+    """Return the epochs after which the state is kept: the last, and `count` equidistant ones before it."""
+    return sorted({epochs} | {round(i * epochs / count) for i in range(count)})
+
+
 def train(
     data: ImageSet, settings: Mapping[str, Any], seed: int, checkpoint: Path, progress: Progress
-) -> tuple[BaseMethod, dict[str, Any]]:
+) -> tuple[BaseMethod, dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
     """
     Train one method with one seed, or take up its training where a checkpoint left it.
 
@@ -57,9 +64,12 @@ def train(
     BaseMethod
         With trained parameters.
     dict
-        ``losses``, the mean loss of each epoch; ``wall_seconds``, over all
+        ``losses``, the mean loss of each epoch; ``trace``, if the settings ask for
+        it, what `trace.trace` says of each step; ``wall_seconds``, over all
         interrupted attempts; the hash of the data, and with what the training
         began: device, platform, versions.
+    dict
+        The parameters after each of the `snapshot_epochs`.
 
     Raises
     ------
@@ -71,12 +81,18 @@ def train(
     if batch_size > n:
         raise UserError(f"batch_size {batch_size} is larger than the {n} training images; choose less")
     method = new_method(settings, data.images.shape[1], data.classes, seed)
-    optimizer, schedule = _optimizer(method, settings, n // batch_size)
+    if settings["trace"] and not isinstance(method, JointEmbedding):
+        raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
+    optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
     # its own, so that more views do not change the first.
     purposes = [("order", 0), ("method", 0), *(("view", i) for i in range(len(settings["views"])))]
     streams = {f"{name}{i}": torch.Generator().manual_seed(stream_seed(seed, name, i)) for name, i in purposes}
     record: dict[str, Any] = {"losses": [], "wall_seconds": 0.0, "data_hash": data.data_hash, **_provenance()}
+    if settings["trace"]:
+        record["trace"] = []
+    kept = snapshot_epochs(settings["epochs"], settings["snapshots"])
+    snapshots: dict[int, dict[str, torch.Tensor]] = {}
 
     state = _resumable(checkpoint, data.data_hash, progress)
     if state is not None:
@@ -85,7 +101,11 @@ def train(
         schedule.load_state_dict(state["schedule"])
         for name, stream in streams.items():
             stream.set_state(state["streams"][name])
-        record = state["record"]
+        record, snapshots = state["record"], state["snapshots"]
+
+    def keep(epoch: int) -> None:
+        if epoch in kept:
+            snapshots[epoch] = copy.deepcopy(method.state_dict())
 
     def save() -> None:
         save_state(
@@ -96,15 +116,19 @@ def train(
                 "schedule": schedule.state_dict(),
                 "streams": {name: stream.get_state() for name, stream in streams.items()},
                 "record": record,
+                "snapshots": snapshots,
             },
             epochs=len(record["losses"]),
         )
 
+    if not record["losses"]:
+        keep(0)
     method.train()
     saved = time.monotonic()
     for epoch in range(len(record["losses"]), settings["epochs"]):
         started = time.monotonic()
-        loss = _epoch(method, optimizer, schedule, data, settings, epoch, streams)
+        loss = train_epoch(method, optimizer, schedule, data, settings, epoch, streams, record.get("trace"))
+        keep(epoch + 1)
         record["losses"].append(loss)
         record["wall_seconds"] += time.monotonic() - started
         complete = epoch + 1 == settings["epochs"]
@@ -112,10 +136,10 @@ def train(
             save()
             saved = time.monotonic()
         progress.epoch(epoch + 1, loss)
-    return method.eval(), record
+    return method.eval(), record, snapshots
 
 
-def _epoch(
+def train_epoch(
     method: BaseMethod,
     optimizer: torch.optim.Optimizer,
     schedule: CosineWarmupScheduler,
@@ -123,8 +147,9 @@ def _epoch(
     settings: Mapping[str, Any],
     epoch: int,
     streams: Mapping[str, torch.Generator],
+    traced: list[dict[str, float]] | None = None,
 ) -> float:
-    """Run one pass over the images, the last incomplete batch left out, and return the mean loss."""
+    """Run one pass over the images, the last incomplete batch left out, and return the mean loss; `traced` gets its steps."""
     batch_size = settings["batch_size"]
     order = torch.randperm(len(data.images), generator=streams["order0"])
     steps = len(order) // batch_size
@@ -140,6 +165,8 @@ def _epoch(
             raise UserError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
+        if traced is not None:
+            traced.append({**trace(*method.seen), "loss": loss.item()})
         loss = loss / settings["loss_divisor"]
         losses.append(loss.item())
         if not np.isfinite(losses[-1]):
@@ -154,7 +181,7 @@ def _epoch(
     return float(np.mean(losses))
 
 
-def _optimizer(
+def build_optimizer(
     method: BaseMethod, settings: Mapping[str, Any], steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, CosineWarmupScheduler]:
     """Linear warm-up and cosine decay; biases and batch normalisation have a rate of their own and no weight decay."""
@@ -229,8 +256,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         progress.seed(seed)
         checkpoint = checkpoint_path(config_hash, seed)
         with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
-            method, records[seed] = train(data, settings, seed, checkpoint, progress)
-        states[seed] = method.state_dict()
+            _, records[seed], states[seed] = train(data, settings, seed, checkpoint, progress)
     save_state(options.encoders, states, settings["epochs"])
     write_json(
         options.training,

@@ -3,7 +3,6 @@
 Imports no torch, so that the workflow can be planned in a moment.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from .cells import PLACES, printed_cells, printed_sides, title
 from .checks import check_dataset, check_method, check_sizes, check_views, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
 from .jobs import UserError
 from .methods import known_methods
+from .printed import FOLDER
 
-__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "plan_runs"]
+__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "plan_runs", "with_variations"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -28,10 +29,9 @@ DATASETS = {
     "imagenet1k": "ImageNet-1k",
 }
 # What settles how anything is trained, beside its method
-TRAINING_MODULES = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "views")
+TRAINING_MODULES = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "trace", "views")
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
-PRINTED = Path("workflow/paper/tables.csv")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Run:
         Everything that settles the trained encoder, and what is measured on it.
     selected : bool
         Whether ``datasets`` and ``methods`` ask for it.
+    variation_of : str or None
+        The run that this one is, with something changed; a variation has no row of
+        its own in the main table.
 
     """
 
@@ -70,6 +73,7 @@ class Run:
     training: dict[str, Any]
     evaluation: dict[str, Any]
     selected: bool
+    variation_of: str | None = None
 
     @cached_property
     def config_hash(self) -> str:
@@ -109,7 +113,9 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     """
     validate(config, read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
-    known = {*known_methods()} | {name for dataset in DATASETS if dataset in config for name in config[dataset]["runs"]}
+    known = {*known_methods()} | {
+        name for dataset in DATASETS if dataset in config for name in with_variations(dataset, config[dataset])
+    }
     wanted = set(_names(config["methods"], known, "method or run")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
@@ -120,13 +126,31 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     runs = []
     for dataset in filter(config.__contains__, DATASETS):
         check_dataset(dataset, config[dataset])
-        for name, run in config[dataset]["runs"].items():
-            selected = dataset in chosen and (wanted is None or not wanted.isdisjoint({name, run["method"]}))
+        for name, run in with_variations(dataset, config[dataset]).items():
+            selected = dataset in chosen and (wanted is None or not wanted.isdisjoint({name, run["method"], run.get("of")}))
             runs.append(_resolve(config, schemas, dataset, name, run, selected))
     if not any(run.selected for run in runs):
         raise UserError(f"methods: {config['methods']} names no run of {config['datasets']}")
     _check_rows(runs)
     _check_orderings(config["orderings"], runs)
+    _check_counterparts(config["counterparts"], runs)
+    return runs
+
+
+def with_variations(dataset: str, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the runs of a data set and their variations: a run with other entries, mappings entry by entry."""
+    runs: dict[str, Mapping[str, Any]] = dict(settings["runs"])
+    for name, variation in settings.get("variations", {}).items():
+        where = f"{dataset}.variations.{name}"
+        if name in runs:
+            raise UserError(f"{where}: a run is called {name} already; choose another name")
+        if variation["of"] not in settings["runs"]:
+            raise UserError(f"{where}: no run is called {variation['of']!r}; known are {', '.join(settings['runs'])}")
+        run = dict(settings["runs"][variation["of"]])
+        for key, value in variation.items():
+            merged = isinstance(value, Mapping) and "method" not in variation
+            run[key] = {**run.get(key, {}), **value} if merged else value
+        runs[name] = {key: value for key, value in run.items() if key != "paper_dim"}
     return runs
 
 
@@ -134,7 +158,7 @@ def _resolve(
     config: Mapping[str, Any], schemas: Mapping[str, Any], dataset: str, name: str, run: Mapping[str, Any], selected: bool
 ) -> Run:
     settings = config[dataset]
-    where = f"{dataset}.runs.{name}"
+    where = f"{dataset}.{'variations' if 'of' in run else 'runs'}.{name}"
     check_method(where, run, schemas)
     views = run.get("views", settings["default_views"])
     check_views(where, views, settings["views"])
@@ -166,6 +190,8 @@ def _resolve(
             "method": run["method"],
             "options": options,
             "loss_divisor": run.get("loss_divisor", 1),
+            "snapshots": run.get("snapshots", 0),
+            "trace": run.get("trace", False),
             "threads": settings["threads"],
             **training,
             "code": _training_code(run["method"]),
@@ -179,6 +205,7 @@ def _resolve(
             ),
         },
         selected=selected,
+        variation_of=run.get("of"),
     )
 
 
@@ -203,6 +230,8 @@ def _check_rows(runs: Sequence[Run]) -> None:
     """Refuse two runs that would stand for one row of a table."""
     rows: dict[tuple[str, str, int | None], str] = {}
     for run in runs:
+        if run.variation_of:
+            continue
         row = (run.dataset, run.label, run.paper_dim)
         if row in rows:
             raise UserError(
@@ -213,17 +242,33 @@ def _check_rows(runs: Sequence[Run]) -> None:
 
 
 def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> None:
-    names = {run.name for run in runs}
-    with PRINTED.open(encoding="utf-8", newline="") as handle:
-        keys = ("table", "dataset", "metric", "method", "proj_dim")
-        printed = {tuple(row[key] for key in keys) for row in csv.DictReader(handle)}
+    named = {run.name: run for run in runs}
+    cells = {place: printed_cells(FOLDER, place) for place in PLACES}
     for ordering in orderings:
         where = f"orderings: {ordering['name']}"
         for side in ("left", "right"):
-            if ordering[side] not in names:
-                raise UserError(f"{where}: no run is called {ordering[side]!r}; known are {', '.join(sorted(names))}")
-            if "paper" in ordering:
-                place = ordering["paper"]
-                cell = (place["table"], place["dataset"], ordering["metric"], *place[side])
-                if cell not in printed:
-                    raise UserError(f"{where}: {PRINTED} has no cell {', '.join(cell)}")
+            _check_named(f"{where}: ", ordering[side], named)
+            if ordering.get("main") and named[ordering[side]].variation_of:
+                raise UserError(f"{where}: {ordering[side]} is a variation and not in the main table; leave main out")
+            share, count = ordering.get(f"{side}_share", 1.0), named[ordering[side]].training["snapshots"]
+            if share * (count or 1) % 1 > 1e-9:
+                raise UserError(f"{where}: {side}_share {share} is none of the {count} snapshots of {ordering[side]}")
+        if "paper" in ordering:
+            printed_sides(ordering, cells)
+
+
+def _check_counterparts(counterparts: Mapping[str, Sequence[Mapping[str, Any]]], runs: Sequence[Run]) -> None:
+    named = {run.name: run for run in runs}
+    for place, entries in counterparts.items():
+        cells = printed_cells(FOLDER, place)
+        for entry in entries:
+            _check_named(f"counterparts.{place}: ", entry["run"], named)
+            columns = entry["printed"]
+            if not any(all(cell.get(name) == value for name, value in columns.items()) for cell in cells):
+                asked = ", ".join(f"{name} {value}" for name, value in columns.items())
+                raise UserError(f"counterparts.{place}: {title(place)} has no cell with {asked}")
+
+
+def _check_named(where: str, name: str, named: Mapping[str, Run]) -> None:
+    if name not in named:
+        raise UserError(f"{where}no run is called {name!r}; known are {', '.join(sorted(named))}")

@@ -4,17 +4,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .cells import printed_file
 from .checkpoints import epochs_on_record, verify_state
 from .code_version import code_version
 from .files import exclusive, read_archive
 from .jobs import PARENT, SENTENCES, UserError
-from .printed import Printed
+from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
 from .settings import TRAINING_MODULES, Run, plan_runs
 
@@ -86,15 +87,57 @@ class Plan:
         """Return the data settings of a data set as JSON."""
         return _json({**self.config[dataset]["data"], "code": code_version(f"arb_suite.{dataset}")})
 
-    def metrics(self) -> list[str]:
+    def metrics(self, place: str = "table1") -> list[str]:
+        """Return the metrics files of the runs of a table or figure."""
+        return [path for run in self._runs_of(place) if run.selected for path in _files_of(run, "metrics.csv")]
+
+    def all_metrics(self) -> list[str]:
         """Return the metrics files of all runs."""
-        return [path for run in self.runs for path in _metrics_of(run)]
+        return [path for run in self.runs for path in _files_of(run, "metrics.csv")]
+
+    def trainings(self, place: str) -> list[str]:
+        """Return the records of training that a table or figure draws from."""
+        return [
+            path for run in self._runs_of(place) if run.selected and place == "fig3" for path in _files_of(run, "training.json")
+        ]
 
     def tables(self) -> str:
-        """Return what the tables need to know of the plan, as JSON."""
-        code = code_version(*(f"arb_suite.{name}" for name in ("tables", "page", "statistics")))
-        runs = [self._entry(run) for run in self.configured]
-        return _json({"runs": runs, "orderings": self.config["orderings"], "code": code})
+        """Return what the main table needs to know of the plan, as JSON."""
+        shown = [ordering for ordering in self.config["orderings"] if ordering.get("main")]
+        modules = ("cells", "measured", "orderings", "page", "statistics", "tables")
+        return self._with_runs(self._runs_of("table1"), modules, orderings=shown)
+
+    def counterpart(self, place: str) -> str:
+        """Return what another table or figure needs to know of the plan, as JSON."""
+        entries = self.config["counterparts"][place]
+        return self._with_runs(
+            self._runs_of(place), ("cells", "counterparts", "measured", "statistics", "tables"), entries=entries
+        )
+
+    def orderings(self) -> str:
+        """Return what the orderings need to know of the plan, as JSON."""
+        modules = ("cells", "measured", "orderings", "statistics")
+        return self._with_runs(self.configured, modules, orderings=self.config["orderings"])
+
+    @staticmethod
+    def plots() -> str:
+        """Return the version of the code that draws."""
+        return code_version("arb_suite.plots", "arb_suite.cells")
+
+    def _runs_of(self, place: str) -> list[Run]:
+        if place == "table1":
+            return [run for run in self.configured if run.variation_of is None]
+        names = {entry["run"] for entry in self.config["counterparts"][place]}
+        return [run for run in self.configured if run.dataset == "digits" and run.name in names]
+
+    def _with_runs(self, runs: Sequence[Run], modules: Sequence[str], **more: Any) -> str:
+        code = code_version(*(f"arb_suite.{name}" for name in modules))
+        return _json({"runs": [self._entry(run) for run in runs], **more, "code": code})
+
+    @staticmethod
+    def printed_file(place: str) -> Path:
+        """Return the file of the printed numbers of a table or figure."""
+        return printed_file(FOLDER, place)
 
     @staticmethod
     def printed() -> list[str]:
@@ -126,28 +169,38 @@ class Plan:
             "paper_dim": run.paper_dim,
             "proj_dim": run.training["proj_dim"],
             "epochs": run.training["epochs"],
+            "batch_size": run.training["batch_size"],
+            "groups": run.training["options"].get("groups", 1),
+            "trace": run.training["trace"],
             "n_eval": n_eval,
             "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} digits of {data['renders']} renders each",
             "config_hash": run.config_hash,
             "remark": run.remark,
-            "metrics": _metrics_of(run),
+            "metrics": _files_of(run, "metrics.csv"),
+            "trainings": _files_of(run, "training.json"),
             "selected": run.selected,
         }
 
-    def epochs_left(self) -> int:
-        """Count the epochs that no result and no checkpoint has on record."""
-        return sum(
-            run.training["epochs"] - epochs_on_record(run.checkpoint(seed))
-            for run in self.runs
-            for chunk, seeds in zip(run.chunks, run.seeds_of_chunks, strict=True)
-            if not _is_trained(run, chunk)
-            for seed in seeds
-        )
+    def epochs_left(self, jobs: Iterable[Any]) -> int:
+        """Count the epochs that no checkpoint has on record, of training jobs by their wildcards."""
+        left = 0
+        for job in jobs:
+            run = self.run(job)
+            seeds = run.seeds_of_chunks[run.chunks.index(job.seeds)]
+            left += sum(run.training["epochs"] - epochs_on_record(run.checkpoint(seed)) for seed in seeds)
+        return left
 
 
-def begin(plan: Plan) -> None:
+def begin(plan: Plan, jobs: Iterable[Any]) -> None:
     """
     Take the folder for this process, check that results can be written and start the count of progress.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the configuration.
+    jobs : iterable of wildcards
+        The training jobs that are about to run.
 
     The lock is the kernel's and ends with this process, also by SIGKILL, so that the same command can be given again at once.
 
@@ -185,7 +238,7 @@ def begin(plan: Plan) -> None:
         path = Path(f".snakemake/arb_suite.{name}").resolve()
         path.write_bytes(b"")
         os.environ[variable] = str(path)
-    os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs_left())}
+    os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs_left(jobs))}
 
 
 def say_what_failed() -> None:
@@ -202,17 +255,8 @@ def _stop(sentence: str) -> NoReturn:
     sys.exit(f"error: {sentence}")
 
 
-def _is_trained(run: Run, chunk: str) -> bool:
-    folder = Path("results/runs") / run.dataset / run.name / f"seeds{chunk}"
-    try:
-        trained = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return (folder / "encoders.state").exists() and trained.get("config_hash") == run.config_hash
-
-
-def _metrics_of(run: Run) -> list[str]:
-    return [f"results/runs/{run.dataset}/{run.name}/seeds{chunk}/metrics.csv" for chunk in run.chunks]
+def _files_of(run: Run, name: str) -> list[str]:
+    return [f"results/runs/{run.dataset}/{run.name}/seeds{chunk}/{name}" for chunk in run.chunks]
 
 
 def _json(value: Any) -> str:

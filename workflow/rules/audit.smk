@@ -5,7 +5,10 @@ rule audit:
     input:
         printed=expand("workflow/paper/{name}.csv", name=PLAN.printed()),
         schema="workflow/schemas/paper.schema.yaml",
-        ledger=["proofs_checks/ledger.yaml", "proofs_checks/search/counterexamples.yaml"],
+        ledger=[
+            "proofs_checks/ledger.yaml",
+            "proofs_checks/search/counterexamples.yaml",
+        ],
         digits="workflow/config/digits.yaml",
     output:
         claims="results/claims.csv",

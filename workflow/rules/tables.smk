@@ -7,7 +7,7 @@ rule table_main:
         table="results/table_main.csv",
         page="results/table_main.html",
         text="results/table_main.txt",
-        orderings="results/orderings.csv",
+        orderings="results/orderings_main.csv",
         seeds="results/runs.csv",
     log:
         "results/logs/table_main.log",
@@ -20,3 +20,69 @@ rule table_main:
         plan=PLAN.tables(),
     shell:
         "exec python -m arb_suite tables --plan {params.plan:q} --printed {input.printed:q} --out results --log {log:q}"
+
+
+# Tables 2 to 5 and Figures 3 to 7
+rule counterpart:
+    input:
+        metrics=lambda wildcards: PLAN.metrics(wildcards.place),
+        trainings=lambda wildcards: PLAN.trainings(wildcards.place),
+        printed=lambda wildcards: str(PLAN.printed_file(wildcards.place)),
+    output:
+        "results/{place}.csv",
+    log:
+        "results/logs/{place}.log",
+    benchmark:
+        "results/benchmarks/{place}.tsv"
+    wildcard_constraints:
+        place="|".join(PLAN.config["counterparts"]),
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=lambda wildcards: PLAN.counterpart(wildcards.place),
+    shell:
+        "exec python -m arb_suite counterparts --place {wildcards.place} --plan {params.plan:q} --paper workflow/paper"
+        " --out {output:q} --log {log:q}"
+
+
+rule plot:
+    input:
+        "results/{place}.csv",
+    output:
+        "results/{place}.svg",
+    log:
+        "results/logs/{place}_plot.log",
+    benchmark:
+        "results/benchmarks/{place}_plot.tsv"
+    wildcard_constraints:
+        place="fig[3-7]",
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        code=PLAN.plots(),
+    shell:
+        "exec python -m arb_suite plots --place {wildcards.place} --table {input:q} --out {output:q} --log {log:q}"
+
+
+rule orderings:
+    input:
+        metrics=PLAN.all_metrics(),
+        printed=expand(
+            "workflow/paper/{name}.csv",
+            name=["tables", "fig4", "fig5", "fig6", "fig7"],
+        ),
+    output:
+        "results/orderings.csv",
+    log:
+        "results/logs/orderings.log",
+    benchmark:
+        "results/benchmarks/orderings.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=PLAN.orderings(),
+    shell:
+        "exec python -m arb_suite orderings --plan {params.plan:q} --paper workflow/paper --out {output:q} --log {log:q}"

@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from arb_suite.cells import FIGURES, PLACES, X, printed_cells, printed_file
+from arb_suite.counterparts import EVERY, PANELS, counterpart
+from arb_suite.measured import read_metrics, read_traces
+from arb_suite.plots import draw
+from arb_suite.printed import FOLDER
+from arb_suite.tables import COLUMNS
+
+COUNTS = {"table2": 24, "table3": 8, "table4": 10, "table5": 16, "fig3": 1568, "fig4": 32, "fig5": 36, "fig6": 36, "fig7": 66}
+BASE = np.array([60.0, 65.0, 61.0])
+
+
+@pytest.fixture(scope="module")
+def folder(request):
+    return request.config.rootpath / FOLDER
+
+
+@pytest.fixture
+def made(whole_plan, folder, measured):
+    """A function that gives a place's table, where every run has the accuracies BASE + its number, and every trace too."""
+
+    def make(place, chosen=lambda name: True):
+        plan = json.loads(whole_plan.counterpart(place))
+        runs = {run["name"]: run for run in plan["runs"]}
+        series = [
+            (run, metric, BASE + i)
+            for i, run in enumerate(runs.values())
+            for metric in ("linear_top1", "knn5_top1")
+            if chosen(run["name"])
+        ]
+        metrics = measured(*series)
+        if place == "fig7":
+            metrics = pd.concat([metrics.assign(epoch=epoch, value=metrics["value"] + epoch) for epoch in (0, 2, 20)])
+        steps = pd.DataFrame({"seed": np.repeat([0, 1, 2], 9), "iteration": np.tile(np.arange(9), 3)})
+        traces = {name: steps.assign(**dict.fromkeys(PANELS, BASE[steps["seed"]])) for name in runs if chosen(name)}
+        return counterpart(place, printed_cells(folder, place), plan["entries"], runs, metrics, traces)
+
+    return make
+
+
+@pytest.mark.parametrize("place", COUNTS)
+def test_every_printed_number_is_there_as_printed_and_says_what_it_needs(made, folder, place):
+    table = made(place)
+    printed = table[table["dataset"] != "digits"]
+    assert len(printed) == COUNTS[place]
+    assert printed["paper"].tolist() == [cell["as_printed"] for cell in printed_cells(folder, place)]
+    assert set(printed["verdict"]) == {"not run"}
+    assert printed["note"].str.contains(f"results/{place}.csv --config data_root=DIR datasets=", regex=False).all()
+    assert list(table) == COLUMNS + ([X[place]] if place in X and place != "fig4" else [])
+
+
+@pytest.mark.parametrize("place", [place for place in COUNTS if place != "fig3"])
+def test_every_run_has_its_row_with_mean_and_interval(made, whole_plan, place):
+    table = made(place)
+    measured = table[table["dataset"] == "digits"]
+    entries = whole_plan.config["counterparts"][place]
+    assert len(measured) == 2 * len(entries) * (3 if place == "fig7" else 1)
+    assert set(measured["n_seeds"]) == {"3"}
+    assert (measured["ci_low"].astype(float) < measured["measured"].astype(float)).all()
+    if place in X:
+        assert (measured[X[place]] != "").all()
+
+
+def test_measured_values_are_those_of_the_run(made, whole_plan):
+    table = made("table5")
+    names = [run["name"] for run in json.loads(whole_plan.counterpart("table5"))["runs"]]
+    linear = table[(table["dataset"] == "digits") & (table["metric"] == "linear_top1")]
+    expected = [f"{BASE.mean() + names.index(entry['run']):.2f}" for entry in whole_plan.config["counterparts"]["table5"]]
+    assert linear["measured"].tolist() == expected
+    assert linear["variant"].tolist() == ["instance", "feature", "instance", "feature"]
+    assert linear["proj_dim"].tolist() == ["32", "32", "256", "256"]
+
+
+def test_what_a_figure_is_drawn_over_is_that_of_the_run(made):
+    def drawn(place):
+        table = made(place)
+        measured = table[(table["dataset"] == "digits") & (table["metric"] == table["metric"].iloc[-1])]
+        return list(dict.fromkeys(measured[X[place]]))
+
+    assert drawn("fig4") == ["8", "16", "32", "64", "128", "256"]
+    assert drawn("fig5") == ["32", "64", "128", "256"]
+    assert drawn("fig6") == ["1", "8", "64"]
+    assert drawn("fig7") == ["0", "2", "20"]
+    assert drawn("fig3") == [str(i) for i in range(0, 9, EVERY)]
+
+
+def test_what_was_left_out_says_so(whole_plan, folder, measured):
+    plan = json.loads(whole_plan.counterpart("table5"))
+    runs = {run["name"]: run | {"selected": False} for run in plan["runs"]}
+    table = counterpart("table5", printed_cells(folder, "table5"), plan["entries"], runs, measured(), {})
+    left_out = table[table["dataset"] == "digits"]
+    assert len(left_out) == 4
+    assert set(left_out["verdict"]) == {"not run"}
+    assert left_out["note"].str.contains("left out").all()
+
+
+def test_cells_have_the_columns_of_the_tables(folder):
+    for place in PLACES:
+        cells = printed_cells(folder, place)
+        assert printed_file(folder, place).exists()
+        columns = {"method", "variant", "proj_dim", "dataset", "pretrain_epochs", "metric", "as_printed"}
+        assert all(columns | ({X[place]} if place in X else set()) <= set(cell) for cell in cells)
+
+
+def test_metrics_and_traces_are_read_back(tmp_path):
+    metrics, training = tmp_path / "metrics.csv", tmp_path / "training.json"
+    metrics.write_text("seed,epoch,metric,value\n0,2,linear_top1,50.0\n", encoding="utf-8")
+    step = dict.fromkeys(PANELS, 1.5)
+    training.write_text(json.dumps({"seeds": {"0": {"trace": [step, step]}}}), encoding="utf-8")
+    run = {"name": "x", "dataset": "digits", "selected": True, "trace": True, "config_hash": "0" * 64}
+    run |= {"metrics": [str(metrics)], "trainings": [str(training)]}
+    assert read_metrics([run]).iloc[0].to_dict() == {
+        "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "0" * 16
+    }  # fmt: skip
+    assert read_traces([run])["x"]["iteration"].tolist() == [0, 1]
+    assert read_traces([run | {"trace": False}]) == {}
+    assert len(read_metrics([run | {"selected": False}])) == 0
+
+
+@pytest.mark.parametrize("place", FIGURES)
+def test_a_figure_has_the_papers_curves_above_the_measured_ones(made, place):
+    table = made(place)
+    figure = draw(place, table)
+    above, below = np.array(figure.axes).reshape(2, -1)
+    assert "of the paper" in above[0].get_title(loc="left")
+    for axes, column in ((above, "paper"), (below, "measured")):
+        for axis in axes:
+            for line in axis.get_lines():
+                drawn = set(np.round(line.get_ydata(), 6))
+                assert drawn <= set(table.loc[table[column] != "", column].astype(float).round(6))
+    assert all(len(axis.collections) == len(axis.get_lines()) for axis in below)  # a band each
+    curves = {"fig3": 2, "fig4": 2, "fig5": 3, "fig6": 2, "fig7": 3}[place]
+    assert [len(axis.get_lines()) for axis in (*above, *below)] == [curves] * len(figure.axes)

@@ -1,0 +1,47 @@
+"""What was measured, read back from the runs of the plan."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["read_metrics", "read_traces", "values_of"]
+
+Run = Mapping[str, Any]  # of the plan, as `workflow.Plan` hands it to the jobs
+
+
+def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row per dataset, run, seed, epoch and metric of the selected runs, with the hash of their settings."""
+    frames = [pd.DataFrame(columns=["dataset", "run", "seed", "epoch", "metric", "value", "config_hash"])]
+    for run in runs:
+        for path in run["metrics"] if run["selected"] else ():
+            frame = pd.read_csv(path)
+            frame.insert(0, "run", run["name"])
+            frame.insert(0, "dataset", run["dataset"])
+            frame["config_hash"] = run["config_hash"][:16]
+            frames.append(frame)
+    return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def values_of(metrics: pd.DataFrame, run: Run, metric: str, share: float = 1.0) -> np.ndarray:
+    """Return the values of one metric by seed, after a share of the epochs; nothing where it was not measured."""
+    of_run = (metrics["dataset"] == run["dataset"]) & (metrics["run"] == run["name"])
+    chosen = metrics[of_run & (metrics["metric"] == metric) & (metrics["epoch"] == round(share * run["epochs"]))]
+    return chosen.sort_values("seed")["value"].to_numpy(float)
+
+
+def read_traces(runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
+    """Return, for each selected run that was traced, what `trace.trace` said: one row per seed and iteration."""
+    traces = {}
+    for run in runs:
+        frames = []
+        for path in run["trainings"] if run["selected"] and run["trace"] else ():
+            for seed, record in json.loads(Path(path).read_text(encoding="utf-8"))["seeds"].items():
+                frame = pd.DataFrame(record["trace"])
+                frames.append(frame.assign(seed=int(seed), iteration=range(len(frame))))
+        if frames:
+            traces[run["name"]] = pd.concat(frames, ignore_index=True)
+    return traces

@@ -1,0 +1,157 @@
+"""Statements that one thing is better than another, decided on what was measured."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .cells import PLACES, Cells, Ordering, printed_cells, printed_sides, title
+from .files import write_csv
+from .jobs import job_parser, run_job
+from .measured import read_metrics, read_traces, values_of
+from .statistics import Comparison, holm, ordering_verdict, paired_comparison
+
+__all__ = ["orderings"]
+
+COLUMNS = [
+    "claim",
+    "dataset",
+    "left",
+    "right",
+    "paper_difference",
+    "measured_difference",
+    "ci_low",
+    "ci_high",
+    "n_seeds",
+    "verdict",
+    "note",
+]
+COMMAND = "snakemake --cores all results/orderings.csv"
+
+
+def orderings(
+    claims: Sequence[Ordering],
+    cells: Cells,
+    runs: Sequence[Mapping[str, Any]],
+    metrics: pd.DataFrame,
+    traces: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """
+    Decide statements that one run is better than another.
+
+    Parameters
+    ----------
+    claims : sequence of mapping
+        The ``orderings`` of the configuration.
+    cells : mapping
+        The printed cells of each table and figure that they refer to.
+    runs, metrics
+        As for `tables.main_table`.
+    traces : mapping
+        From `measured.read_traces`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of ``results/orderings.csv``, all of them strings. The
+        intervals stand for themselves; the verdicts rest on p values that are
+        adjusted by Holm's procedure over the orderings of one table or figure,
+        which is what a name has before its dot.
+
+    """
+    rows: list[dict[str, str]] = []
+    families: dict[tuple[str, str], list[tuple[dict[str, str], Comparison]]] = {}
+    for dataset in dict.fromkeys(run["dataset"] for run in runs):
+        by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
+        for claim in claims:
+            sides = [by_name.get(claim[side]) for side in ("left", "right")]
+            row = dict.fromkeys(COLUMNS, "") | {
+                "claim": claim["name"],
+                "dataset": dataset,
+                "left": _title(sides[0], claim, "left"),
+                "right": _title(sides[1], claim, "right"),
+                "note": _note(claim, sides, cells),
+            }
+            if "paper" in claim:
+                left, right = (Decimal(cell["as_printed"]) for cell in printed_sides(claim, cells))
+                row["paper_difference"] = str(left - right)
+            rows.append(row)
+            values = [
+                _values(metrics, traces, run, claim["metric"], claim.get(f"{side}_share", 1.0)) if run else np.empty(0)
+                for side, run in zip(("left", "right"), sides, strict=True)
+            ]
+            if all(len(v) for v in values):
+                comparison = paired_comparison(*values)
+                families.setdefault((dataset, claim["name"].split(".")[0]), []).append((row, comparison))
+            else:
+                row |= {"n_seeds": "0", "verdict": "not run", "note": f"{row['note']}one of the two was not run; {COMMAND}"}
+    for (_, family), compared in families.items():
+        adjusted = holm([comparison.p_value for _, comparison in compared])
+        for (row, comparison), p_value in zip(compared, adjusted, strict=True):
+            mean, low, high = (f"{value:z.2f}" if value == value else "" for value in comparison.difference)
+            of = f"Holm over the {len(compared)} of {family}" if len(compared) > 1 else f"alone in {family}"
+            row |= {
+                "measured_difference": mean,
+                "ci_low": low,
+                "ci_high": high,
+                "n_seeds": str(comparison.n_seeds),
+                "verdict": ordering_verdict(comparison, p_value),
+                "note": f"{row['note']}p = {p_value:.2g} (t test paired over seeds; {of})",
+            }
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _values(
+    metrics: pd.DataFrame, traces: Mapping[str, pd.DataFrame], run: Mapping[str, Any], metric: str, share: float
+) -> np.ndarray:
+    trace = traces.get(run["name"])
+    if trace is not None and metric in trace:  # the last steps of Fig. 3
+        last = trace[trace["iteration"] >= 0.9 * (trace["iteration"].max() + 1)]
+        return last.groupby("seed")[metric].mean().to_numpy()
+    return values_of(metrics, run, metric, share)
+
+
+def _title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
+    """Name a run for people, or by its name in the configuration where it is not configured."""
+    if run is None:
+        return claim[side]
+    name = f"{run['label']} (d = {run['proj_dim']})" if run["proj_dim"] else run["label"]
+    what = [claim[f"{side}_is"]] if f"{side}_is" in claim else []
+    if f"{side}_share" in claim:
+        what.append(f"after {100 * claim[f'{side}_share']:.0f}% of the epochs")
+    return ", ".join([name, *what])
+
+
+def _note(claim: Ordering, sides: Sequence[Mapping[str, Any] | None], cells: Cells) -> str:
+    parts = [claim["metric"]]
+    if "paper" in claim:
+        place = claim["paper"]["place"]
+        differing = [" ".join(f"{value}" for name, value in claim["paper"][side].items()) for side in ("left", "right")]
+        dataset = printed_sides(claim, cells)[0]["dataset"]
+        parts.append(f"paper: {title(place)}, {dataset}, {' minus '.join(differing)}")
+    parts += dict.fromkeys(f"{run['label']}: {run['remark']}" for run in sides if run is not None and run["remark"])
+    return "; ".join(parts) + "; "
+
+
+def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
+    """Decide all orderings."""
+    plan = json.loads(options.plan)
+    cells = {place: printed_cells(options.paper, place) for place in PLACES}
+    decided = orderings(plan["orderings"], cells, plan["runs"], read_metrics(plan["runs"]), read_traces(plan["runs"]))
+    write_csv(options.out, decided)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in decided["verdict"].value_counts(sort=False).items())
+    report(f"orderings: {counted}; in {options.out}")
+
+
+def main() -> None:
+    """Run the rule ``orderings``."""
+    parser = job_parser("Decide what is better than what.")
+    parser.add_argument("--plan", required=True, help="the runs and the orderings to decide, as JSON")
+    parser.add_argument("--paper", type=Path, required=True, help="the folder of the printed numbers")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV file")
+    run_job(work, parser)

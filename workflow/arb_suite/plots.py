@@ -1,0 +1,138 @@
+"""Figures 3 to 7 drawn: the paper's curves beside those of the embedded data, with a band for the 95% interval over seeds."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from .cells import X, title
+from .files import atomic_file
+from .jobs import job_parser, run_job
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+LABELS = {
+    "iteration": "iteration",
+    "proj_dim": "output dimension d",
+    "batch_size": "batch size",
+    "groups": "groups",
+    "epoch": "epoch of pre-training",
+    "linear_top1": "linear top-1, %",
+    "linear_top5": "linear top-5, %",
+    "knn5_top1": "kNN top-1, %",
+    "embedding_distance": r"$\|Z^A - Z^B\|_F^2$",
+    "base_distance": r"$\|B^A - B^B\|_F^2$",
+    "loss": "loss, Eq. 8",
+    "embedding_std": "standard deviation of Z",
+}
+# To be told apart in print and by the colour-blind (Okabe and Ito)
+STYLES = {
+    "ARB": {"color": "#0072B2", "marker": "o"},
+    "ARB, with shuffle": {"color": "#0072B2", "marker": "o"},
+    "ARB, without shuffle": {"color": "#56B4E9", "marker": "s", "linestyle": "--"},
+    "Barlow Twins": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "SimCLR": {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    "Direct alignment": {"color": "#CC79A7", "marker": "D", "linestyle": "--"},
+}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "svg.hashsalt": "arb_suite",  # the same bytes each time
+    "svg.fonttype": "path",
+}
+MANY = 30  # points from which on a curve has no markers
+
+
+def draw(place: str, table: pd.DataFrame) -> Figure:
+    """
+    Draw a figure's table.
+
+    Parameters
+    ----------
+    place : str
+        "fig3" to "fig7".
+    table : pandas.DataFrame
+        From `counterparts.counterpart`, all strings.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A column of panels for each metric: above the printed curves, below those
+        measured on the embedded data.
+
+    """
+    printed, measured = table[table["paper"] != ""], table[table["measured"] != ""]
+    columns = _metrics(printed, measured)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(2, len(columns), figsize=(3.1 * len(columns), 4.8), squeeze=False, layout="constrained")
+        for (above, below), (theirs, ours) in zip(axes.T, columns, strict=True):
+            _panel(above, place, printed[printed["metric"] == theirs], theirs, "paper")
+            _panel(below, place, measured[measured["metric"] == ours], ours, "measured")
+        axes[0, 0].set_title(f"{title(place)} of the paper ({printed['dataset'].iloc[0]})", loc="left")
+        axes[1, 0].set_title("measured, embedded digits", loc="left")
+        axes[0, -1].legend()
+    return figure
+
+
+def _metrics(printed: pd.DataFrame, measured: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return which printed metric is drawn above which measured one."""
+    theirs, ours = (list(dict.fromkeys(part["metric"])) for part in (printed, measured))
+    if set(ours) == set(theirs):
+        return [(metric, metric) for metric in theirs]
+    return [("linear_top1", "linear_top1"), ("linear_top5", "knn5_top1")]
+
+
+def _panel(axis: Axes, place: str, points: pd.DataFrame, metric: str, column: str) -> None:
+    x = X[place]
+    for name, curve in points.groupby(_names(points), sort=False):
+        at = curve[x].astype(float)
+        style = STYLES[name] | ({"marker": ""} if len(curve) > MANY else {})
+        axis.plot(at, curve[column].astype(float), label=name, **style)
+        if column == "measured" and (curve["ci_low"] != "").all():
+            low, high = (curve[bound].astype(float) for bound in ("ci_low", "ci_high"))
+            axis.fill_between(at, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    axis.set_ylabel(LABELS[metric])
+    axis.set_xlabel(LABELS[x])
+    if place in ("fig4", "fig5", "fig6"):
+        ticks = sorted({float(value) for value in points[x]})
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axis.grid(alpha=0.25, linewidth=0.5)
+
+
+def _names(points: pd.DataFrame) -> pd.Series:
+    """Name the curves: by the method, and its variant where there are several."""
+    if points.groupby("method")["variant"].nunique().max() > 1:
+        return points["method"] + ", " + points["variant"]
+    return points["method"]
+
+
+def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
+    """Draw the figure of one table, as SVG."""
+    table = pd.read_csv(options.table, dtype=str, keep_default_na=False)
+    figure = draw(options.place, table)
+    with atomic_file(options.out) as temporary, plt.rc_context(STYLE):
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    report(f"{title(options.place)}: {options.out}")
+
+
+def main() -> None:
+    """Run the rule ``plot``."""
+    parser = job_parser("Draw a figure.")
+    parser.add_argument("--place", required=True, help="fig3 to fig7")
+    parser.add_argument("--table", type=Path, required=True, help="its CSV file")
+    parser.add_argument("--out", type=Path, required=True, help="the SVG file")
+    run_job(work, parser)
