@@ -15,6 +15,7 @@ min_version("9.14")
 configfile: "workflow/config/default.yaml"
 configfile: "workflow/config/digits.yaml"
 configfile: "workflow/config/digits_tables.yaml"
+configfile: "workflow/config/digits_tuning.yaml"
 
 
 PLAN = Plan(config)
@@ -27,11 +28,7 @@ wildcard_constraints:
 onstart:
     begin(
         PLAN,
-        [
-            job.wildcards
-            for job in workflow.dag.needrun_jobs()
-            if job.rule.name == "pretrain"
-        ],
+        [(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()],
     )
 
 
@@ -51,11 +48,13 @@ rule all:
                 if place.startswith("fig")
             ],
         ),
+        "results/table_tuned.csv",
         "results/orderings.csv",
         "results/claims.csv",
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/tune.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"

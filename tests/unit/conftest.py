@@ -40,15 +40,15 @@ def paper():
 def whole_config():
     """The configuration as it is in the repository, put together as Snakemake does it."""
     config = {}
-    for name in ("default", "digits", "digits_tables"):
+    for name in ("default", "digits", "digits_tables", "digits_tuning"):
         update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
     return config
 
 
 @pytest.fixture
 def config(whole_config):
-    """The configuration of the main table alone: no variations, and what rests on them."""
-    digits = {key: value for key, value in whole_config["digits"].items() if key != "variations"}
+    """The configuration of the main table alone: no variations, no tuning, and what rests on them."""
+    digits = {key: value for key, value in whole_config["digits"].items() if key not in ("variations", "tuning")}
     kept = [claim for claim in whole_config["orderings"] if {claim["left"], claim["right"]} <= set(digits["runs"])]
     return {**whole_config, "digits": digits, "counterparts": {}, "orderings": kept}
 
@@ -84,6 +84,8 @@ def run():
             "n_eval": 10000,
             "protocol": "the protocol",
             "remark": "",
+            "tuned_of": None,
+            "choice": [],
             "selected": True,
             **changes,
         }

@@ -59,7 +59,9 @@ def test_every_run_has_its_row_with_mean_and_interval(made, whole_plan, place):
     table = made(place)
     measured = table[table["dataset"] == "digits"]
     entries = whole_plan.config["counterparts"][place]
-    assert len(measured) == 2 * len(entries) * (3 if place == "fig7" else 1)
+    times = 2 * (3 if place == "fig7" else 1)
+    assert (measured["variant"] != "tuned").sum() == times * len(entries)
+    assert (measured["variant"] == "tuned").sum() == times * {"table3": 2, "fig4": 8, "fig5": 9, "fig7": 3}.get(place, 0)
     assert set(measured["n_seeds"]) == {"3"}
     assert (measured["ci_low"].astype(float) < measured["measured"].astype(float)).all()
     if place in X:
@@ -109,13 +111,13 @@ def test_cells_have_the_columns_of_the_tables(folder):
 
 def test_metrics_and_traces_are_read_back(tmp_path):
     metrics, training = tmp_path / "metrics.csv", tmp_path / "training.json"
-    metrics.write_text("seed,epoch,metric,value\n0,2,linear_top1,50.0\n", encoding="utf-8")
+    metrics.write_text("seed,epoch,metric,value,config_hash\n0,2,linear_top1,50.0,abc\n", encoding="utf-8")
     step = dict.fromkeys(PANELS, 1.5)
     training.write_text(json.dumps({"seeds": {"0": {"trace": [step, step]}}}), encoding="utf-8")
-    run = {"name": "x", "dataset": "digits", "selected": True, "trace": True, "config_hash": "0" * 64}
+    run = {"name": "x", "dataset": "digits", "selected": True, "trace": True}
     run |= {"metrics": [str(metrics)], "trainings": [str(training)]}
     assert read_metrics([run]).iloc[0].to_dict() == {
-        "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "0" * 16
+        "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "abc"
     }  # fmt: skip
     assert read_traces([run])["x"]["iteration"].tolist() == [0, 1]
     assert read_traces([run | {"trace": False}]) == {}
@@ -126,13 +128,16 @@ def test_metrics_and_traces_are_read_back(tmp_path):
 def test_a_figure_has_the_papers_curves_above_the_measured_ones(made, place):
     table = made(place)
     figure = draw(place, table)
-    above, below = np.array(figure.axes).reshape(2, -1)
+    tuned = (table["variant"] == "tuned").any()
+    assert tuned == (place in ("fig4", "fig5", "fig7"))
+    above, *below = np.array(figure.axes).reshape(3 if tuned else 2, -1)
     assert "of the paper" in above[0].get_title(loc="left")
-    for axes, column in ((above, "paper"), (below, "measured")):
+    assert ["tuned" in axes[0].get_title(loc="left") for axes in below] == [False, True][: len(below)]
+    for axes, column in ((above, "paper"), *((axes, "measured") for axes in below)):
         for axis in axes:
             for line in axis.get_lines():
                 drawn = set(np.round(line.get_ydata(), 6))
                 assert drawn <= set(table.loc[table[column] != "", column].astype(float).round(6))
-    assert all(len(axis.collections) == len(axis.get_lines()) for axis in below)  # a band each
+    assert all(len(axis.collections) == len(axis.get_lines()) for axes in below for axis in axes)  # a band each
     curves = {"fig3": 2, "fig4": 2, "fig5": 3, "fig6": 2, "fig7": 3}[place]
-    assert [len(axis.get_lines()) for axis in (*above, *below)] == [curves] * len(figure.axes)
+    assert [len(axis.get_lines()) for axis in figure.axes] == [curves] * len(figure.axes)

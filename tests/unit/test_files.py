@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from arb_suite.checkpoints import epochs_on_record, load_state, save_state
+from arb_suite.checkpoints import load_state, save_state
 from arb_suite.files import array_hash, atomic_file, exclusive, json_hash, write_csv, write_json, write_npz
 
 # --- atomic files -----------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ STATE = {
 
 @pytest.fixture
 def saved(tmp_path):
-    save_state(tmp_path / "seed0.state", STATE, epochs=7)
+    save_state(tmp_path / "seed0.state", STATE)
     return tmp_path / "seed0.state"
 
 
@@ -210,7 +210,6 @@ def test_a_state_comes_back_as_it_was(saved):
     assert torch.equal(state["method"]["count"], torch.tensor(7))
     assert state["record"] == STATE["record"]
     assert state[3] == (1, 2)
-    assert epochs_on_record(saved) == 7
 
 
 def damaged(content):
@@ -233,13 +232,6 @@ def test_a_damaged_state_is_refused_by_name(saved):
         saved.write_bytes(content)
         with pytest.raises(ValueError, match=r"seed0\.state is damaged"):
             load_state(saved)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b'{"epochs": "many"}\n', bytes(range(256)) * 10, None])
-def test_without_a_readable_header_no_epoch_is_on_record(tmp_path, content):
-    if content is not None:
-        (tmp_path / "seed0.state").write_bytes(content)
-    assert epochs_on_record(tmp_path / "seed0.state") == 0
 
 
 class Touch:

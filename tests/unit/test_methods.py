@@ -14,7 +14,7 @@ from arb_suite.jobs import UserError
 from arb_suite.method import BaseMethod, Sizes, build_method, new_method
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
-from arb_suite.settings import with_variations
+from arb_suite.variations import with_variations
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

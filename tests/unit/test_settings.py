@@ -357,6 +357,7 @@ def test_checkpoints_are_kept_apart_by_hash_and_seed(config):
 
 # --- variations and counterparts --------------------------------------------------------------------------------------
 
+TUNING = "digits.tuning"
 BAD_TABLES = [
     ("digits.variations.arb_d64.of", "nonsense", ["variations.arb_d64", "nonsense", "arb_d32"]),
     ("digits.variations.arb_d32", {"of": "arb_d256"}, ["variations.arb_d32", "already", "another name"]),
@@ -368,11 +369,27 @@ BAD_TABLES = [
     ("counterparts.table9", [], ["table9"]),
     ("counterparts.table5", [{"run": "nonsense", "printed": {}}], ["counterparts.table5", "nonsense", "arb_instance_d32"]),
     ("counterparts.table5", [{"run": "arb_d32", "printed": {"variant": "x"}}], ["Table 5", "no cell", "variant x"]),
+    (f"{TUNING}.grids.nonsense", [{"rate": 2}] * 2, ["tuning.grids", "nonsense", "arb_d32"]),
+    (f"{TUNING}.grids.simclr", [{"rate": 2}], ["as many trials", "simclr 1", "vicreg 2"]),
+    (f"{TUNING}.grids.simclr", [{"rate": 0}, {"rate": 2}], ["grids.simclr[0].rate", "0"]),
+    (f"{TUNING}.grids.simclr", [{}, {"rate": 2}], ["grids.simclr[0]"]),
+    (f"{TUNING}.grids.simclr", [{"epochs": 3}, {"rate": 2}], ["epochs"]),
+    (f"{TUNING}.grids.simclr", [{"options": {"colour": 1}}, {"rate": 2}], ["tuning.grids.simclr", "colour"]),
+    (f"{TUNING}.grids.simclr", [{"rate": 2}, {"rate": 2}], ["tuning.grids.simclr", "rates x 2", "twice"]),
+    (f"{TUNING}.grids.arb_d32", [{"options": {"groups": 3}}, {"rate": 2}], ["arb_d32", "groups 3", "divisor"]),
+    (f"{TUNING}.also.nonsense", ["arb_d8"], ["tuning.also", "nonsense", "arb_d32"]),
+    (f"{TUNING}.also.arb_d32", ["nonsense"], ["tuning.also", "nonsense", "arb_d8"]),
+    (f"{TUNING}.also.arb_d32", ["arb_d8", "arb_d8"], ["arb_d8_tuned", "once"]),
+    (f"{TUNING}.score_on", "test", ["tuning", "test", "choose others"]),
+    (f"{TUNING}.score_on", "train", ["tuning", "train", "choose others"]),
+    (f"{TUNING}.seeds", 0, ["tuning.seeds", "minimum of 1"]),
+    (f"{TUNING}.places", ["fig3"], ["tuning.places", "fig3"]),
+    ("digits.variations.arb_d8_tuned", {"of": "arb_d32"}, ["two runs", "arb_d8_tuned"]),
 ]
 
 
 @pytest.mark.parametrize(("place", "value", "expected"), BAD_TABLES, ids=[place for place, _, _ in BAD_TABLES])
-def test_bad_variations_and_counterparts_are_refused_in_one_sentence(whole_config, place, value, expected):
+def test_bad_variations_counterparts_and_grids_are_refused_in_one_sentence(whole_config, place, value, expected):
     with pytest.raises(UserError) as caught:
         plan_runs(changed(whole_config, **{place: value}))
     message = str(caught.value)
@@ -386,7 +403,7 @@ def test_a_variation_is_its_run_but_for_what_it_says(whole_config):
     assert variation.variation_of == "arb_d256"
     assert variation.training["options"] == {"groups": 8, "ridge": 1e-4, "shuffle": True}
     differing = {key for key in base.training if base.training[key] != variation.training[key]}
-    assert differing == {"options", "epochs"}
+    assert differing == {"options", "epochs", "snapshots", "trace"}  # what is recorded is not handed on
     assert (base.paper_dim, variation.paper_dim) == (2048, None)
     # of another method the options are its own
     assert runs["arb_l2"].training["options"] == {"ablation": "l2"}
@@ -402,7 +419,13 @@ def test_variations_leave_the_main_table_and_its_runs_alone(config, whole_config
 def test_variations_are_selected_with_the_run_that_they_are_of(whole_config):
     runs = plan_runs(changed(whole_config, methods="arb_d32"))
     chosen = {run.name for run in runs if run.selected}
-    assert chosen == {run.name for run in runs if "arb_d32" in (run.name, run.variation_of)}
+    varied = {run.name for run in runs if "arb_d32" in (run.name, run.variation_of)}
+    assert chosen == varied | {run.name for run in runs if run.chosen_on and run.variation_of in varied}
+
+
+def test_a_tuned_run_can_be_asked_for_alone(whole_config):
+    chosen = {run.name for run in plan_runs(changed(whole_config, methods="arb_d8_tuned")) if run.selected}
+    assert chosen == {"arb_d8_tuned"}
 
 
 def test_every_variation_is_used_and_every_place_has_its_runs(whole_plan):
@@ -411,8 +434,12 @@ def test_every_variation_is_used_and_every_place_has_its_runs(whole_plan):
     used |= {claim[side] for claim in config["orderings"] for side in ("left", "right")}
     assert set(config["digits"]["variations"]) <= used
     for place, entries in config["counterparts"].items():
-        known = {run["name"] for run in json.loads(whole_plan.counterpart(place))["runs"]}
-        assert {entry["run"] for entry in entries} == known
+        runs = json.loads(whole_plan.counterpart(place))["runs"]
+        named = {entry["run"] for entry in entries}
+        assert {run["name"] for run in runs if not run["tuned_of"]} == named
+        tuned = {run.variation_of for run in whole_plan.configured if run.chosen_on}
+        shown = named & tuned if place in config["digits"]["tuning"]["places"] else set()
+        assert {run["tuned_of"] for run in runs if run["tuned_of"]} == shown
 
 
 def test_planning_imports_no_torch(whole_config):
@@ -420,7 +447,7 @@ def test_planning_imports_no_torch(whole_config):
 import json, sys
 from arb_suite.workflow import Plan
 plan = Plan(json.load(sys.stdin))
-plan.tables(), plan.counterpart("fig3"), plan.orderings(), plan.epochs_left([])
+plan.tables(), plan.counterpart("fig3"), plan.orderings(), plan.tuned_table(), plan.epochs([])
 sys.exit("torch" in sys.modules)
 """
     given = json.dumps(whole_config)

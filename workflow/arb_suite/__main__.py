@@ -12,7 +12,9 @@ import time
 
 from .jobs import PARENT
 
-JOBS = {job: f"arb_suite.{job}" for job in ("digits", "pretrain", "evaluate", "tables", "counterparts", "orderings", "plots")}
+TRAINING = ("digits", "tune", "pretrain", "evaluate")
+TABLES = ("tables", "tuned", "counterparts", "orderings", "plots")
+JOBS = {job: f"arb_suite.{job}" for job in TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}
 JOBS |= {job: f"proofs_checks.{job}.job" for job in ("properties", "search")}
 

@@ -1,7 +1,7 @@
 """Training states on disk: atomic, verified by their hash, loaded without executing anything.
 
-A file is one line of JSON, with the number of epochs trained and the SHA-256 of the rest, and the rest is in torch's format.
-torch itself is imported where it is needed, so that the plan can count epochs in a moment.
+A file is one line of JSON, with the SHA-256 of the rest, and the rest is in torch's format. torch itself is imported where it
+is needed, so that a workflow can verify files in a moment.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from typing import Any
 
 from .files import atomic_file
 
-__all__ = ["epochs_on_record", "load_state", "save_state", "verify_state"]
+__all__ = ["load_state", "save_state", "verify_state"]
 
 
-def save_state(path: Path, state: Any, epochs: int) -> None:
-    """Write a nested dictionary of tensors and plain values that `epochs` epochs of training have led to."""
+def save_state(path: Path, state: Any) -> None:
+    """Write a nested dictionary of tensors and plain values."""
     import torch
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    header = {"epochs": epochs, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    header = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
     with atomic_file(path) as temporary:
         temporary.write_bytes(json.dumps(header).encode() + b"\n" + buffer.getvalue())
 
@@ -51,16 +51,6 @@ def verify_state(path: Path) -> bytes:
     if hashlib.sha256(payload).hexdigest() != _parse(header).get("sha256"):
         raise ValueError(f"{path} is damaged: its content does not match its SHA-256")
     return payload
-
-
-def epochs_on_record(path: Path) -> int:
-    """Return the number of epochs that a file says it holds, 0 where there is none to be read; nothing is verified."""
-    try:
-        with path.open("rb") as handle:
-            epochs = _parse(handle.readline(1000)).get("epochs")
-    except OSError:
-        return 0
-    return epochs if isinstance(epochs, int) else 0
 
 
 def _parse(header: bytes) -> dict[str, Any]:

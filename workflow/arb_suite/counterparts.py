@@ -11,7 +11,7 @@ import pandas as pd
 from .cells import X, printed_cells, title
 from .files import write_csv
 from .jobs import job_parser, run_job
-from .measured import read_metrics, read_traces
+from .measured import read_metrics, read_traces, with_choices
 from .settings import DATASETS
 from .statistics import t_interval
 from .tables import COLUMNS, EMBEDDED_METRICS
@@ -71,7 +71,8 @@ def counterpart(
         run = runs[entry["run"]]
         named = entry["printed"]
         stands_for = ", ".join(f"{name} {value}".replace("_", " ") for name, value in named.items() if name != "method")
-        identity = {"method": named["method"], "variant": named.get("variant", ""), "dataset": "digits"}
+        variant = "tuned" if run["tuned_of"] else named.get("variant", "")
+        identity = {"method": named["method"], "variant": variant, "dataset": "digits"}
         identity |= {"proj_dim": str(run["proj_dim"] or ""), "pretrain_epochs": str(run["epochs"])}
         if x in ("batch_size", "groups"):
             identity[x] = str(run[x])
@@ -127,7 +128,7 @@ def _measured(metric: str, values: Sequence[float], run: Mapping[str, Any], note
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the counterpart of one table or figure."""
     plan = json.loads(options.plan)
-    runs = [run for run in plan["runs"] if run["dataset"] == "digits"]
+    runs = with_choices([run for run in plan["runs"] if run["dataset"] == "digits"])
     table = counterpart(
         options.place,
         printed_cells(options.paper, options.place),

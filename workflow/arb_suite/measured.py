@@ -8,9 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["read_metrics", "read_traces", "values_of"]
+__all__ = ["read_metrics", "read_traces", "values_of", "with_choices"]
 
 Run = Mapping[str, Any]  # of the plan, as `workflow.Plan` hands it to the jobs
+
+
+def with_choices(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs, those at a chosen setting with a remark that says which."""
+    resolved = []
+    for run in runs:
+        for path in run["choice"] if run["selected"] else ():
+            choice = json.loads(Path(path).read_text(encoding="utf-8"))
+            count = len({trial["setting"] for trial in choice["trials"]})
+            run = run | {"remark": f"chosen of {count} settings on the validation split: {choice['chosen']}"}
+        resolved.append(run)
+    return resolved
 
 
 def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
@@ -21,7 +33,6 @@ def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
             frame = pd.read_csv(path)
             frame.insert(0, "run", run["name"])
             frame.insert(0, "dataset", run["dataset"])
-            frame["config_hash"] = run["config_hash"][:16]
             frames.append(frame)
     return pd.concat(frames[1:] or frames, ignore_index=True)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from .cells import PLACES, Cells, Ordering, printed_cells, printed_sides, title
 from .files import write_csv
 from .jobs import job_parser, run_job
-from .measured import read_metrics, read_traces, values_of
+from .measured import read_metrics, read_traces, values_of, with_choices
 from .statistics import Comparison, holm, ordering_verdict, paired_comparison
 
 __all__ = ["orderings"]
@@ -61,14 +61,21 @@ def orderings(
         The columns of ``results/orderings.csv``, all of them strings. The
         intervals stand for themselves; the verdicts rest on p values that are
         adjusted by Holm's procedure over the orderings of one table or figure,
-        which is what a name has before its dot.
+        which is what a name has before its dot. Where both runs have been tuned,
+        the statement is decided once more for them, in a family of its own.
 
     """
     rows: list[dict[str, str]] = []
     families: dict[tuple[str, str], list[tuple[dict[str, str], Comparison]]] = {}
     for dataset in dict.fromkeys(run["dataset"] for run in runs):
         by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
-        for claim in claims:
+        tuned = {run["tuned_of"]: run["name"] for run in by_name.values() if run["tuned_of"]}
+        again = [
+            {**claim, "name": f"{claim['name']}.tuned", "left": tuned[claim["left"]], "right": tuned[claim["right"]]}
+            for claim in claims
+            if {claim["left"], claim["right"]} <= set(tuned)
+        ]
+        for claim in [*claims, *again]:
             sides = [by_name.get(claim[side]) for side in ("left", "right")]
             row = dict.fromkeys(COLUMNS, "") | {
                 "claim": claim["name"],
@@ -87,7 +94,8 @@ def orderings(
             ]
             if all(len(v) for v in values):
                 comparison = paired_comparison(*values)
-                families.setdefault((dataset, claim["name"].split(".")[0]), []).append((row, comparison))
+                family = claim["name"].split(".")[0] + (" at tuned settings" if claim in again else "")
+                families.setdefault((dataset, family), []).append((row, comparison))
             else:
                 row |= {"n_seeds": "0", "verdict": "not run", "note": f"{row['note']}one of the two was not run; {COMMAND}"}
     for (_, family), compared in families.items():
@@ -121,7 +129,8 @@ def _title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
     if run is None:
         return claim[side]
     name = f"{run['label']} (d = {run['proj_dim']})" if run["proj_dim"] else run["label"]
-    what = [claim[f"{side}_is"]] if f"{side}_is" in claim else []
+    what = ["tuned"] if run["tuned_of"] else []
+    what += [claim[f"{side}_is"]] if f"{side}_is" in claim else []
     if f"{side}_share" in claim:
         what.append(f"after {100 * claim[f'{side}_share']:.0f}% of the epochs")
     return ", ".join([name, *what])
@@ -142,7 +151,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Decide all orderings."""
     plan = json.loads(options.plan)
     cells = {place: printed_cells(options.paper, place) for place in PLACES}
-    decided = orderings(plan["orderings"], cells, plan["runs"], read_metrics(plan["runs"]), read_traces(plan["runs"]))
+    runs = with_choices(plan["runs"])
+    decided = orderings(plan["orderings"], cells, runs, read_metrics(runs), read_traces(runs))
     write_csv(options.out, decided)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in decided["verdict"].value_counts(sort=False).items())
     report(f"orderings: {counted}; in {options.out}")

@@ -11,10 +11,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["render_html", "render_text"]
+__all__ = ["render_html", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
 TEXT_WIDTH = 110
+SETTINGS = ("customary", "tuned")
 
 
 def render_html(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
@@ -60,6 +61,33 @@ def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     console.print("an interval without 0 can be inconclusive.")
     not_run = int((_printed(table)["verdict"] == "not run").sum())
     console.print(f"{not_run} of the {len(_printed(table))} printed cells of Table 1 were not run; their rows say how.")
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """Return the table of tuned settings as plain text, the best tuned first."""
+    console = Console(file=io.StringIO(), width=TEXT_WIDTH, color_system=None)
+    shown = Table(
+        title="Customary settings and those chosen on the validation split: linear top-1 [95% t interval] and kNN, in %",
+        box=SIMPLE,
+    )
+    for heading, side in (("method", "left"), ("d", "right"), ("customary", "right"), ("tuned", "right")):
+        shown.add_column(heading, justify=side, no_wrap=True)
+    for heading in ("kNN", "tuned"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    shown.add_column("chosen", no_wrap=True)
+    chosen = trials[trials["chosen"] == "yes"].drop_duplicates("run")
+    settings = {(row["method"], str(row["proj_dim"] or "")): row["setting"] for row in chosen.to_dict("records")}
+    rows = []
+    for identity, cells in table.groupby(["method", "proj_dim"], sort=False):
+        by_setting = {(cell["metric"], cell["setting"]): cell for cell in cells.to_dict("records")}
+        linear, knn = ([by_setting[metric, setting] for setting in SETTINGS] for metric in ("linear_top1", "knn5_top1"))
+        written = [f"{cell['measured']} {_interval(cell)}".strip() or "not run" for cell in linear]
+        best = float(linear[1]["measured"] or 0)
+        rows.append((best, [*identity, *written, *(cell["measured"] for cell in knn), settings.get(identity, "")]))
+    for _, row in sorted(rows, key=lambda entry: -entry[0]):
+        shown.add_row(*row)
+    console.print(shown)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 

@@ -70,18 +70,23 @@ def draw(place: str, table: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
         A column of panels for each metric: above the printed curves, below those
-        measured on the embedded data.
+        measured on the embedded data, and, where there are any, those at tuned
+        settings.
 
     """
     printed, measured = table[table["paper"] != ""], table[table["measured"] != ""]
+    parts = [(f"{title(place)} of the paper ({printed['dataset'].iloc[0]})", printed, "paper")]
+    for tuned, of in measured.groupby(measured["variant"] == "tuned"):
+        parts.append((f"measured, embedded digits{', tuned settings' if tuned else ''}", of, "measured"))
     columns = _metrics(printed, measured)
+    size = (3.1 * len(columns), 2.4 * len(parts))
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, len(columns), figsize=(3.1 * len(columns), 4.8), squeeze=False, layout="constrained")
-        for (above, below), (theirs, ours) in zip(axes.T, columns, strict=True):
-            _panel(above, place, printed[printed["metric"] == theirs], theirs, "paper")
-            _panel(below, place, measured[measured["metric"] == ours], ours, "measured")
-        axes[0, 0].set_title(f"{title(place)} of the paper ({printed['dataset'].iloc[0]})", loc="left")
-        axes[1, 0].set_title("measured, embedded digits", loc="left")
+        figure, axes = plt.subplots(len(parts), len(columns), figsize=size, squeeze=False, layout="constrained")
+        for row, (heading, points, column) in zip(axes, parts, strict=True):
+            for axis, (theirs, ours) in zip(row, columns, strict=True):
+                metric = theirs if column == "paper" else ours
+                _panel(axis, place, points[points["metric"] == metric], metric, column)
+            row[0].set_title(heading, loc="left")
         axes[0, -1].legend()
     return figure
 

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import json
 import platform
 import subprocess
 import time
@@ -102,6 +103,7 @@ def train(
         for name, stream in streams.items():
             stream.set_state(state["streams"][name])
         record, snapshots = state["record"], state["snapshots"]
+        progress.found(len(record["losses"]))
 
     def keep(epoch: int) -> None:
         if epoch in kept:
@@ -118,7 +120,6 @@ def train(
                 "record": record,
                 "snapshots": snapshots,
             },
-            epochs=len(record["losses"]),
         )
 
     if not record["losses"]:
@@ -245,6 +246,8 @@ def _provenance() -> dict[str, Any]:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Train the seeds of one job and write their encoders and how they came about."""
     settings = read_resolved(options.settings)
+    for choice in options.choice:
+        settings = settings[json.loads(choice.read_text(encoding="utf-8"))["chosen"]]
     compute_deterministically(settings["threads"])
     data = load_images(options.data, settings["fit_on"])
     config_hash = json_hash(settings)
@@ -257,7 +260,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         checkpoint = checkpoint_path(config_hash, seed)
         with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
             _, records[seed], states[seed] = train(data, settings, seed, checkpoint, progress)
-    save_state(options.encoders, states, settings["epochs"])
+    save_state(options.encoders, states)
     write_json(
         options.training,
         {"run": options.name, "config_hash": config_hash, "settings": settings, "seeds": records},
@@ -267,7 +270,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
 def main() -> None:
     """Run the rule ``pretrain``."""
     parser = job_parser("Train the seeds of one run.")
-    parser.add_argument("--settings", required=True, help="the training settings, as JSON")
+    parser.add_argument("--settings", required=True, help="the training settings, or several by what is changed, as JSON")
+    parser.add_argument("--choice", type=Path, nargs="*", default=[], help="the file that says which of several was chosen")
     parser.add_argument("--name", required=True, help="dataset/run, for messages")
     parser.add_argument("--seeds", required=True, help="first-last")
     parser.add_argument("--data", type=Path, required=True, help="the npz data set")

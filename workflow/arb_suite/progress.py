@@ -1,7 +1,8 @@
 """Progress that a person can follow: which run, which epoch, how long still, over all jobs of one command.
 
-The workflow leaves, in the environment, when it started, how many epochs it has before it and the name of a file to which every
-job appends one byte per finished epoch. The size of that file is the progress of the whole.
+The workflow leaves, in the environment, when it started, how many epochs its jobs have and the name of a file to which every
+job appends one byte per epoch: one kind for those that it trained, another for those that it found in a checkpoint. The size of
+that file is the progress of the whole; what is left is timed by the trained ones.
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 __all__ = ["COUNT_FILE", "START", "TOTAL", "Progress"]
 
 COUNT_FILE, START, TOTAL = "ARB_SUITE_PROGRESS_FILE", "ARB_SUITE_PROGRESS_START", "ARB_SUITE_PROGRESS_TOTAL"
+TRAINED, FOUND = b".", b"-"
 SAY_SECONDS = 4
 EARLIEST = 0.03
 
@@ -45,6 +47,10 @@ class Progress:
         """Note which seed is trained from now on."""
         self.current = seed
 
+    def found(self, epochs: int) -> None:
+        """Count epochs that a checkpoint had."""
+        self._count(FOUND * epochs)
+
     def epoch(self, finished: int, loss: float) -> None:
         """Count an epoch, and say so if the last line is some seconds old or the seed is done."""
         left = self._left()
@@ -54,17 +60,25 @@ class Progress:
             self.said = time.monotonic()
 
     def _left(self) -> str:
-        count_file = os.environ.get(COUNT_FILE)
-        if count_file is None:
+        counted = self._count(TRAINED)
+        if not counted:
             return ""
-        with Path(count_file).open("ab") as handle:
-            handle.write(b".")
-            done = handle.tell()
+        done, trained = len(counted), counted.count(TRAINED)
         total = max(int(os.environ[TOTAL]), done)
         if done < EARLIEST * total:  # before that, most of the time went into starting up
             return f"all training {done / total:4.0%}"
-        seconds = (time.time() - float(os.environ[START])) / done * (total - done)
+        seconds = (time.time() - float(os.environ[START])) / trained * (total - done)
         return f"all training {done / total:4.0%}, about {_duration(seconds)} left"
+
+    @staticmethod
+    def _count(epochs: bytes) -> bytes:
+        """Add to what all jobs have counted and return it; nothing where no workflow counts."""
+        if COUNT_FILE not in os.environ:
+            return b""
+        with Path(os.environ[COUNT_FILE]).open("a+b") as handle:
+            handle.write(epochs)
+            handle.seek(0)
+            return handle.read()
 
 
 def _duration(seconds: float) -> str:

@@ -4,8 +4,8 @@ Imports no torch, so that the workflow can be planned in a moment.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from .files import json_hash
 from .jobs import UserError
 from .methods import known_methods
 from .printed import FOLDER
+from .variations import changed, check_tuning, describe, grid_of, tuned_runs, with_variations
 
-__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "plan_runs", "with_variations"]
+__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "checkpoint_path", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -59,6 +60,11 @@ class Run:
     variation_of : str or None
         The run that this one is, with something changed; a variation has no row of
         its own in the main table.
+    chosen_on : str or None
+        The run on whose grid the setting of this one is chosen; it is then one of
+        `candidates`, and `training` is the first of them, the customary one.
+    candidates : dict
+        Training settings by what is changed in them; empty for most runs.
 
     """
 
@@ -74,6 +80,8 @@ class Run:
     evaluation: dict[str, Any]
     selected: bool
     variation_of: str | None = None
+    chosen_on: str | None = None
+    candidates: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def config_hash(self) -> str:
@@ -113,9 +121,11 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     """
     validate(config, read_schema(SCHEMA), "")
     chosen = _names(config["datasets"], DATASETS, "data set")
-    known = {*known_methods()} | {
-        name for dataset in DATASETS if dataset in config for name in with_variations(dataset, config[dataset])
-    }
+    configured = [dataset for dataset in DATASETS if dataset in config]
+    known = {*known_methods()}
+    for dataset in configured:
+        check_tuning(dataset, config[dataset])
+        known |= {*with_variations(dataset, config[dataset]), *tuned_runs(dataset, config[dataset])}
     wanted = set(_names(config["methods"], known, "method or run")) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
@@ -124,11 +134,24 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
             raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: digits")
     schemas = read_schema(METHODS_SCHEMA)
     runs = []
-    for dataset in filter(config.__contains__, DATASETS):
+    for dataset in configured:
         check_dataset(dataset, config[dataset])
-        for name, run in with_variations(dataset, config[dataset]).items():
-            selected = dataset in chosen and (wanted is None or not wanted.isdisjoint({name, run["method"], run.get("of")}))
-            runs.append(_resolve(config, schemas, dataset, name, run, selected))
+        named = with_variations(dataset, config[dataset])
+        asked = {
+            name: dataset in chosen and (wanted is None or not wanted.isdisjoint({name, run["method"], run.get("of")}))
+            for name, run in named.items()
+        }
+        resolve = partial(_resolve, config, schemas, dataset)
+        for name, run in named.items():
+            runs.append(resolve(f"{dataset}.{'variations' if 'of' in run else 'runs'}.{name}", name, run, asked[name]))
+        for name, (base, chosen_on) in tuned_runs(dataset, config[dataset]).items():
+            selected = asked[base] or (wanted is not None and dataset in chosen and name in wanted)
+            where = f"{dataset}.tuning.grids.{chosen_on}, for {base}"
+            tried = {
+                describe(change): resolve(where, base, changed(named[base], config[dataset], change), selected)
+                for change in grid_of(config[dataset], chosen_on)
+            }
+            runs.append(_tuned(name, chosen_on, tried))
     if not any(run.selected for run in runs):
         raise UserError(f"methods: {config['methods']} names no run of {config['datasets']}")
     _check_rows(runs)
@@ -137,28 +160,16 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     return runs
 
 
-def with_variations(dataset: str, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the runs of a data set and their variations: a run with other entries, mappings entry by entry."""
-    runs: dict[str, Mapping[str, Any]] = dict(settings["runs"])
-    for name, variation in settings.get("variations", {}).items():
-        where = f"{dataset}.variations.{name}"
-        if name in runs:
-            raise UserError(f"{where}: a run is called {name} already; choose another name")
-        if variation["of"] not in settings["runs"]:
-            raise UserError(f"{where}: no run is called {variation['of']!r}; known are {', '.join(settings['runs'])}")
-        run = dict(settings["runs"][variation["of"]])
-        for key, value in variation.items():
-            merged = isinstance(value, Mapping) and "method" not in variation
-            run[key] = {**run.get(key, {}), **value} if merged else value
-        runs[name] = {key: value for key, value in run.items() if key != "paper_dim"}
-    return runs
-
-
 def _resolve(
-    config: Mapping[str, Any], schemas: Mapping[str, Any], dataset: str, name: str, run: Mapping[str, Any], selected: bool
+    config: Mapping[str, Any],
+    schemas: Mapping[str, Any],
+    dataset: str,
+    where: str,
+    name: str,
+    run: Mapping[str, Any],
+    selected: bool,
 ) -> Run:
     settings = config[dataset]
-    where = f"{dataset}.{'variations' if 'of' in run else 'runs'}.{name}"
     check_method(where, run, schemas)
     views = run.get("views", settings["default_views"])
     check_views(where, views, settings["views"])
@@ -195,7 +206,7 @@ def _resolve(
             "threads": settings["threads"],
             **training,
             "code": _training_code(run["method"]),
-            "packages": {name: version(name) for name in ("lightly", "torch")},
+            "packages": _packages(),
         },
         evaluation={
             "score_on": settings["score_on"],
@@ -209,6 +220,25 @@ def _resolve(
     )
 
 
+def _tuned(name: str, chosen_on: str, candidates: Mapping[str, Run]) -> Run:
+    """Return the run at the setting that is chosen of the candidates later."""
+    customary = next(iter(candidates.values()))
+    return replace(
+        customary,
+        name=name,
+        paper_dim=None,
+        variation_of=customary.name,
+        chosen_on=chosen_on,
+        candidates={change: candidate.training for change, candidate in candidates.items()},
+    )
+
+
+@cache
+def _packages() -> dict[str, str]:
+    return {name: version(name) for name in ("lightly", "torch")}
+
+
+@cache
 def _training_code(method: str) -> str:
     """Version the modules that settle what a training run of a method computes."""
     shared = [f"arb_suite.{name}" for name in TRAINING_MODULES]

@@ -18,7 +18,7 @@ from .printed import read_rows
 from .settings import DATASETS
 from .statistics import reproduction_verdict, t_interval
 
-__all__ = ["COLUMNS", "EMBEDDED_METRICS", "main_table", "read_cells"]
+__all__ = ["COLUMNS", "EMBEDDED_METRICS", "main_table", "measured_row", "read_cells"]
 
 COLUMNS = [
     "method",
@@ -88,7 +88,7 @@ def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics
         not_run = (
             f"not run: needs the {cell['dataset']} images in DIR, and settings that this version lacks; with both: {command}"
         )
-        rows.append(_row(cell, run, cell["metric"], cell["as_printed"], metrics, not_run))
+        rows.append(measured_row(cell, run, cell["metric"], cell["as_printed"], metrics, not_run))
     for row in table1.drop_duplicates(["method", "proj_dim"]).to_dict("records"):
         run = _find(runs, "digits", row["method"], row["proj_dim"])
         rows += _embedded_rows(row["method"], row["variant"], run, metrics)
@@ -107,7 +107,7 @@ def _embedded_rows(method: str, variant: str, run: Mapping[str, Any] | None, met
         not_run = "not run: this version has no settings for this method on the embedded data"
     else:
         not_run = f"not run: left out by the choice of datasets or methods; {TARGET}"
-    return [_row(identity, run, metric, "", metrics, not_run) for metric in EMBEDDED_METRICS]
+    return [measured_row(identity, run, metric, "", metrics, not_run) for metric in EMBEDDED_METRICS]
 
 
 def _find(runs: Sequence[Mapping[str, Any]], dataset: str, label: str, paper_dim: str) -> Mapping[str, Any] | None:
@@ -116,7 +116,7 @@ def _find(runs: Sequence[Mapping[str, Any]], dataset: str, label: str, paper_dim
     return next((run for run in runs if (run["dataset"], run["label"], str(run["paper_dim"] or "")) == row), None)
 
 
-def _row(
+def measured_row(
     identity: Mapping[str, str],
     run: Mapping[str, Any] | None,
     metric: str,
@@ -124,6 +124,7 @@ def _row(
     metrics: pd.DataFrame,
     not_run: str,
 ) -> dict[str, str]:
+    """Return the row of a run and a metric beside the number `paper`; without values, `not_run` is its note."""
     row = dict.fromkeys(COLUMNS, "") | {key: identity[key] for key in COLUMNS[:5]} | {"metric": metric, "paper": paper}
     values = values_of(metrics, run, metric) if run is not None else []
     if run is None or not len(values):

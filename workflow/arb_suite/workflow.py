@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .cells import printed_file
-from .checkpoints import epochs_on_record, verify_state
+from .checkpoints import verify_state
 from .code_version import code_version
 from .files import exclusive, read_archive
 from .jobs import PARENT, SENTENCES, UserError
 from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
 from .settings import TRAINING_MODULES, Run, plan_runs
+from .variations import tuned_name
 
 __all__ = ["Plan", "begin", "say_what_failed"]
 
@@ -61,9 +62,10 @@ class Plan:
 
     def names(self) -> dict[str, str]:
         """Return, for each wildcard of the rules, a regular expression that matches the names of the plan alone."""
+        runs = {run.name: None for run in self.runs} | {run.chosen_on: None for run in self.runs if run.chosen_on}
         return {
             "dataset": "|".join({run.dataset: None for run in self.runs}),
-            "run": "|".join({run.name: None for run in self.runs}),
+            "run": "|".join(runs),
             "seeds": "|".join({chunk: None for run in self.runs for chunk in run.chunks}),
         }
 
@@ -72,8 +74,38 @@ class Plan:
         return self._by_place[wildcards.dataset, wildcards.run]
 
     def training(self, wildcards: Any) -> str:
-        """Return the training settings of a rule's wildcards as JSON."""
-        return _json(self.run(wildcards).training)
+        """Return the training settings of a rule's wildcards as JSON, or those of which one is chosen."""
+        run = self.run(wildcards)
+        return _json(run.candidates if run.chosen_on else run.training)
+
+    def choice(self, wildcards: Any) -> list[str]:
+        """Return the file that says which of the candidates was chosen, where there are any."""
+        return _choice_of(self.run(wildcards))
+
+    def grid(self, wildcards: Any) -> str:
+        """Return what a run is tried with and how that is judged, as JSON."""
+        (tuned,) = (
+            run
+            for run in self.configured
+            if run.dataset == wildcards.dataset and run.variation_of == run.chosen_on == wildcards.run
+        )
+        tuning = self.config[wildcards.dataset]["tuning"]
+        without = {"fit_on": tuning["fit_on"], "snapshots": 0, "trace": False}
+        return _json(
+            {
+                "candidates": [
+                    {"setting": setting, "training": training | without} for setting, training in tuned.candidates.items()
+                ],
+                "evaluation": tuned.evaluation | {"score_on": tuning["score_on"]},
+                "seeds": tuning["seeds"],
+                "metric": tuning["metric"],
+                "code": code_version("arb_suite.tune"),
+            }
+        )
+
+    def trials(self) -> list[str]:
+        """Return the files of all trials that are asked for."""
+        return list(dict.fromkeys(path for run in self.runs for path in _choice_of(run)))
 
     def evaluation(self, wildcards: Any) -> str:
         """Return the evaluation settings of a rule's wildcards as JSON."""
@@ -95,6 +127,10 @@ class Plan:
         """Return the metrics files of all runs."""
         return [path for run in self.runs for path in _files_of(run, "metrics.csv")]
 
+    def choices(self, place: str) -> list[str]:
+        """Return the choices of settings behind the runs of a table or figure."""
+        return list(dict.fromkeys(path for run in self._runs_of(place) if run.selected for path in _choice_of(run)))
+
     def trainings(self, place: str) -> list[str]:
         """Return the records of training that a table or figure draws from."""
         return [
@@ -107,12 +143,14 @@ class Plan:
         modules = ("cells", "measured", "orderings", "page", "statistics", "tables")
         return self._with_runs(self._runs_of("table1"), modules, orderings=shown)
 
+    def tuned_table(self) -> str:
+        """Return what the table of tuned settings needs to know of the plan, as JSON."""
+        return self._with_runs(self._runs_of("tuned"), ("measured", "page", "statistics", "tables", "tuned"))
+
     def counterpart(self, place: str) -> str:
         """Return what another table or figure needs to know of the plan, as JSON."""
-        entries = self.config["counterparts"][place]
-        return self._with_runs(
-            self._runs_of(place), ("cells", "counterparts", "measured", "statistics", "tables"), entries=entries
-        )
+        modules = ("cells", "counterparts", "measured", "statistics", "tables")
+        return self._with_runs(self._runs_of(place), modules, entries=self._entries(place))
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""
@@ -124,10 +162,25 @@ class Plan:
         """Return the version of the code that draws."""
         return code_version("arb_suite.plots", "arb_suite.cells")
 
+    def _entries(self, place: str) -> list[Mapping[str, Any]]:
+        """Return which run stands where, with the tuned runs after the others where the place shows them."""
+        entries = self.config["counterparts"][place]
+        if place not in self.config["digits"].get("tuning", {"places": []})["places"]:
+            return entries
+        tuned = [entry | {"run": tuned_name(entry["run"])} for entry in entries]
+        return entries + [entry for entry in tuned if entry["run"] in {run.name for run in self.configured}]
+
     def _runs_of(self, place: str) -> list[Run]:
         if place == "table1":
             return [run for run in self.configured if run.variation_of is None]
-        names = {entry["run"] for entry in self.config["counterparts"][place]}
+        if place == "tuned":  # every run that has a grid of its own, and the same tuned
+            tuned = {(run.dataset, run.chosen_on) for run in self.configured if run.chosen_on}
+            return [
+                run
+                for run in self.configured
+                if (run.dataset, run.name) in tuned or (run.chosen_on and run.variation_of == run.chosen_on)
+            ]
+        names = {entry["run"] for entry in self._entries(place)}
         return [run for run in self.configured if run.dataset == "digits" and run.name in names]
 
     def _with_runs(self, runs: Sequence[Run], modules: Sequence[str], **more: Any) -> str:
@@ -160,7 +213,7 @@ class Plan:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]
         options = ", ".join(f"{name} {value}" for name, value in run.training["options"].items())
-        name = f"{run.name} ({options})" if options else run.name
+        name = f"{run.name} ({options})" if options and not run.chosen_on else run.name
         return {
             "dataset": run.dataset,
             "name": run.name,
@@ -174,24 +227,28 @@ class Plan:
             "trace": run.training["trace"],
             "n_eval": n_eval,
             "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} digits of {data['renders']} renders each",
-            "config_hash": run.config_hash,
             "remark": run.remark,
+            "tuned_of": run.variation_of if run.chosen_on else None,
+            "choice": _choice_of(run),
             "metrics": _files_of(run, "metrics.csv"),
             "trainings": _files_of(run, "training.json"),
             "selected": run.selected,
         }
 
-    def epochs_left(self, jobs: Iterable[Any]) -> int:
-        """Count the epochs that no checkpoint has on record, of training jobs by their wildcards."""
-        left = 0
-        for job in jobs:
-            run = self.run(job)
-            seeds = run.seeds_of_chunks[run.chunks.index(job.seeds)]
-            left += sum(run.training["epochs"] - epochs_on_record(run.checkpoint(seed)) for seed in seeds)
-        return left
+    def epochs(self, jobs: Iterable[tuple[str, Any]]) -> int:
+        """Count the epochs of jobs, which are given by their rule and wildcards."""
+        count = 0
+        for rule, wildcards in jobs:
+            if rule == "pretrain":
+                run = self.run(wildcards)
+                count += run.training["epochs"] * len(run.seeds_of_chunks[run.chunks.index(wildcards.seeds)])
+            elif rule == "tune":
+                grid = json.loads(self.grid(wildcards))
+                count += grid["seeds"] * sum(candidate["training"]["epochs"] for candidate in grid["candidates"])
+        return count
 
 
-def begin(plan: Plan, jobs: Iterable[Any]) -> None:
+def begin(plan: Plan, jobs: Iterable[tuple[str, Any]]) -> None:
     """
     Take the folder for this process, check that results can be written and start the count of progress.
 
@@ -199,8 +256,8 @@ def begin(plan: Plan, jobs: Iterable[Any]) -> None:
     ----------
     plan : Plan
         Of the configuration.
-    jobs : iterable of wildcards
-        The training jobs that are about to run.
+    jobs : iterable of (str, wildcards)
+        The jobs that are about to run, by their rule.
 
     The lock is the kernel's and ends with this process, also by SIGKILL, so that the same command can be given again at once.
 
@@ -238,7 +295,7 @@ def begin(plan: Plan, jobs: Iterable[Any]) -> None:
         path = Path(f".snakemake/arb_suite.{name}").resolve()
         path.write_bytes(b"")
         os.environ[variable] = str(path)
-    os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs_left(jobs))}
+    os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs(jobs))}
 
 
 def say_what_failed() -> None:
@@ -257,6 +314,10 @@ def _stop(sentence: str) -> NoReturn:
 
 def _files_of(run: Run, name: str) -> list[str]:
     return [f"results/runs/{run.dataset}/{run.name}/seeds{chunk}/{name}" for chunk in run.chunks]
+
+
+def _choice_of(run: Run) -> list[str]:
+    return [f"results/tuning/{run.dataset}/{run.chosen_on}.json"] if run.chosen_on else []
 
 
 def _json(value: Any) -> str:

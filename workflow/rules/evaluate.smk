@@ -2,6 +2,7 @@ rule evaluate:
     input:
         images="results/data/{dataset}.npz",
         encoders="results/runs/{dataset}/{run}/seeds{seeds}/encoders.state",
+        training="results/runs/{dataset}/{run}/seeds{seeds}/training.json",
     output:
         metrics="results/runs/{dataset}/{run}/seeds{seeds}/metrics.csv",
         predictions="results/runs/{dataset}/{run}/seeds{seeds}/predictions.npz",
@@ -13,9 +14,8 @@ rule evaluate:
         "../envs/suite.yaml"
     threads: PLAN.threads
     params:
-        settings=PLAN.training,
         evaluation=PLAN.evaluation,
     shell:
-        "exec python -m arb_suite evaluate --settings {params.settings:q} --evaluation {params.evaluation:q}"
-        " --name {wildcards.dataset}/{wildcards.run} --data {input.images:q} --encoders {input.encoders:q}"
+        "exec python -m arb_suite evaluate --evaluation {params.evaluation:q} --name {wildcards.dataset}/{wildcards.run}"
+        " --data {input.images:q} --encoders {input.encoders:q} --training {input.training:q}"
         " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"

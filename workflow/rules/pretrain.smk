@@ -1,6 +1,7 @@
 rule pretrain:
     input:
-        "results/data/{dataset}.npz",
+        images="results/data/{dataset}.npz",
+        choice=PLAN.choice,
     output:
         encoders="results/runs/{dataset}/{run}/seeds{seeds}/encoders.state",
         training="results/runs/{dataset}/{run}/seeds{seeds}/training.json",
@@ -17,5 +18,5 @@ rule pretrain:
         settings=PLAN.training,
     shell:
         "exec python -m arb_suite pretrain --settings {params.settings:q} --name {wildcards.dataset}/{wildcards.run}"
-        " --seeds {wildcards.seeds} --data {input:q} --encoders {output.encoders:q} --training {output.training:q}"
-        " --log {log:q}"
+        " --seeds {wildcards.seeds} --data {input.images:q} --encoders {output.encoders:q}"
+        " --training {output.training:q} --choice {input.choice:q} --log {log:q}"

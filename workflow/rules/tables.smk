@@ -27,6 +27,7 @@ rule counterpart:
     input:
         metrics=lambda wildcards: PLAN.metrics(wildcards.place),
         trainings=lambda wildcards: PLAN.trainings(wildcards.place),
+        choices=lambda wildcards: PLAN.choices(wildcards.place),
         printed=lambda wildcards: str(PLAN.printed_file(wildcards.place)),
     output:
         "results/{place}.csv",
@@ -69,6 +70,7 @@ rule plot:
 rule orderings:
     input:
         metrics=PLAN.all_metrics(),
+        choices=PLAN.trials(),
         printed=expand(
             "workflow/paper/{name}.csv",
             name=["tables", "fig4", "fig5", "fig6", "fig7"],
