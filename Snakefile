@@ -16,6 +16,7 @@ configfile: "workflow/config/default.yaml"
 configfile: "workflow/config/digits.yaml"
 configfile: "workflow/config/digits_tables.yaml"
 configfile: "workflow/config/digits_tuning.yaml"
+configfile: "workflow/config/glyphs.yaml"
 
 
 PLAN = Plan(config)
@@ -49,6 +50,7 @@ rule all:
             ],
         ),
         "results/table_tuned.csv",
+        "results/table_glyphs.csv",
         "results/orderings.csv",
         "results/claims.csv",
 

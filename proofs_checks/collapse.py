@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from arb_suite.determinism import compute_deterministically
-from arb_suite.digits import SPLITS, render_digits, split_sources
+from arb_suite.digits import split_sources
 from arb_suite.evaluate import effective_rank
 from arb_suite.files import write_csv
 from arb_suite.images import ImageSet
@@ -36,6 +36,7 @@ from arb_suite.method import BaseMethod, new_method
 
 # The suite's own loop and optimiser: what is shown is its training, not one like it.
 from arb_suite.pretrain import build_optimizer, train_epoch
+from arb_suite.renders import SPLITS, render
 from arb_suite.seeds import stream_seed
 
 __all__ = ["RUNS", "Start", "curves", "main", "train_from", "training_images"]
@@ -95,7 +96,7 @@ def training_images() -> ImageSet:
     fitted = np.flatnonzero(np.isin(split, [SPLITS.index(name) for name in settings["fit_on"]]))
     pixels = (known.images / 16).astype(np.float32)
     # All are rendered, since the random numbers of one depend on how many there are.
-    images = np.concatenate([render_digits(pixels, settings["data"], rng)[fitted] for _ in range(settings["data"]["renders"])])
+    images = np.concatenate([render(pixels, settings["data"], rng)[fitted] for _ in range(settings["data"]["renders"])])
     source = torch.from_numpy(np.tile(fitted, settings["data"]["renders"]))
     labels = torch.from_numpy(known.target.astype(np.int64))[source]
     return ImageSet(torch.from_numpy(images).double().div(255).unsqueeze(1), labels, source, 10, "")

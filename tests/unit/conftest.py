@@ -40,7 +40,7 @@ def paper():
 def whole_config():
     """The configuration as it is in the repository, put together as Snakemake does it."""
     config = {}
-    for name in ("default", "digits", "digits_tables", "digits_tuning"):
+    for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs"):
         update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
     return config
 
@@ -50,7 +50,8 @@ def config(whole_config):
     """The configuration of the main table alone: no variations, no tuning, and what rests on them."""
     digits = {key: value for key, value in whole_config["digits"].items() if key not in ("variations", "tuning")}
     kept = [claim for claim in whole_config["orderings"] if {claim["left"], claim["right"]} <= set(digits["runs"])]
-    return {**whole_config, "digits": digits, "counterparts": {}, "orderings": kept}
+    without = {name: value for name, value in whole_config.items() if name != "glyphs"}
+    return {**without, "datasets": "digits", "digits": digits, "counterparts": {}, "orderings": kept}
 
 
 @pytest.fixture

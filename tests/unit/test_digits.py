@@ -7,8 +7,9 @@ import yaml
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from arb_suite.digits import SPLITS, build, render_digits, split_sources
+from arb_suite.digits import build, split_sources
 from arb_suite.files import array_hash
+from arb_suite.renders import SPLITS, render
 
 ROOT = Path(__file__).parents[2]
 STILL = {
@@ -81,36 +82,36 @@ def zoomed(source, size, inverse_scale):
 @pytest.mark.parametrize("size", [8, 24, 29])
 @pytest.mark.parametrize("inverse_scale", [1.0, 1.4])
 def test_without_jitter_the_digit_is_upsampled(sources, size, inverse_scale):
-    images = render_digits(sources[:50], STILL | {"size": size, "inverse_scale": [inverse_scale] * 2}, rng())
+    images = render(sources[:50], STILL | {"size": size, "inverse_scale": [inverse_scale] * 2}, rng())
     expected = 255 * np.stack([zoomed(source, size, inverse_scale) for source in sources[:50].astype(np.float64)])
     assert np.abs(images - expected).max() <= 0.5 + 1e-6
 
 
 def test_at_its_own_size_the_digit_is_unchanged(sources):
-    images = render_digits(sources, STILL | {"size": 8}, rng())
+    images = render(sources, STILL | {"size": 8}, rng())
     assert np.array_equal(images, np.round(255 * sources.astype(np.float64)).astype(np.uint8))
 
 
 def test_form_of_the_renders(sources, settings):
-    images = render_digits(sources[:7], settings | {"size": 20}, rng())
+    images = render(sources[:7], settings | {"size": 20}, rng())
     assert images.shape == (7, 20, 20)
     assert images.dtype == np.uint8
 
 
 def test_rendering_is_settled_by_the_generator(sources, settings):
-    first, again, other = (render_digits(sources[:20], settings, rng(seed)) for seed in (0, 0, 1))
+    first, again, other = (render(sources[:20], settings, rng(seed)) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert (first != other).any(axis=(1, 2)).all()
 
 
 def test_rendering_leaves_its_input_alone(sources, settings):
     before = sources.copy()
-    render_digits(sources, settings, rng())
+    render(sources, settings, rng())
     assert np.array_equal(sources, before)
 
 
 def test_background_is_one_level_per_image_within_its_range():
-    images = render_digits(np.zeros((400, 8, 8), np.float32), STILL | {"background": [0.1, 0.3], "ink": [0.7, 0.9]}, rng())
+    images = render(np.zeros((400, 8, 8), np.float32), STILL | {"background": [0.1, 0.3], "ink": [0.7, 0.9]}, rng())
     assert (images == images[:, :1, :1]).all()
     levels = images[:, 0, 0] / 255
     assert levels.min() >= 0.1 - 0.5 / 255
@@ -120,7 +121,7 @@ def test_background_is_one_level_per_image_within_its_range():
 
 def test_ink_is_one_level_per_image_within_its_range():
     full = np.ones((400, 8, 8), np.float32)
-    inside = render_digits(full, STILL | {"background": [0.1, 0.3], "ink": [0.7, 0.95]}, rng())[:, 3:-3, 3:-3]
+    inside = render(full, STILL | {"background": [0.1, 0.3], "ink": [0.7, 0.95]}, rng())[:, 3:-3, 3:-3]
     assert (inside == inside[:, :1, :1]).all()
     levels = inside[:, 0, 0] / 255
     assert levels.min() >= 0.7 - 0.5 / 255
@@ -129,7 +130,7 @@ def test_ink_is_one_level_per_image_within_its_range():
 
 
 def test_noise_has_the_standard_deviation_asked_for():
-    images = render_digits(np.zeros((200, 8, 8), np.float32), STILL | {"background": [0.5, 0.5], "noise": 0.1}, rng())
+    images = render(np.zeros((200, 8, 8), np.float32), STILL | {"background": [0.5, 0.5], "noise": 0.1}, rng())
     deviation = images / 255 - 0.5
     # 115200 pixels: the standard error of the deviation is 0.1 / sqrt(2 x 115200) = 0.0002
     assert deviation.std() == pytest.approx(0.1, abs=0.001)
@@ -139,7 +140,7 @@ def test_noise_has_the_standard_deviation_asked_for():
 
 
 def test_values_beyond_black_and_white_are_cut_off():
-    images = render_digits(np.zeros((50, 8, 8), np.float32), STILL | {"noise": 0.2}, rng())
+    images = render(np.zeros((50, 8, 8), np.float32), STILL | {"noise": 0.2}, rng())
     # Half of the noise is negative: black, not wrapped around to white
     assert (images == 0).mean() == pytest.approx(0.5, abs=0.02)
     assert (images > 250).mean() < 0.001
@@ -153,7 +154,7 @@ def blob():
 
 
 def test_shift_stays_within_its_range():
-    images = render_digits(blob(), STILL | {"size": 40, "shift": 0.3, "inverse_scale": [1.6, 1.6]}, rng()).astype(float)
+    images = render(blob(), STILL | {"size": 40, "shift": 0.3, "inverse_scale": [1.6, 1.6]}, rng()).astype(float)
     pixels = np.arange(40) - 19.5
     weight = images.sum(axis=(1, 2))
     for profile in (images.sum(axis=1), images.sum(axis=2)):
@@ -166,7 +167,7 @@ def test_shift_stays_within_its_range():
 def test_rotation_stays_within_its_range():
     bar = np.zeros((8, 8), np.float32)
     bar[:, 3:5] = 1
-    images = render_digits(np.tile(bar, (300, 1, 1)), STILL | {"size": 48, "rotation_degrees": 20}, rng()).astype(float)
+    images = render(np.tile(bar, (300, 1, 1)), STILL | {"size": 48, "rotation_degrees": 20}, rng()).astype(float)
     x = np.arange(48) - 23.5
     # Least-squares slope of the bar's centre line over the rows away from the border
     rows = np.arange(8, 40)
@@ -178,7 +179,7 @@ def test_rotation_stays_within_its_range():
 
 
 def test_scale_stays_within_its_range():
-    images = render_digits(blob(), STILL | {"size": 48, "inverse_scale": [1.15, 1.7]}, rng()).astype(float)
+    images = render(blob(), STILL | {"size": 48, "inverse_scale": [1.15, 1.7]}, rng()).astype(float)
     widths = np.sqrt(images.sum(axis=(1, 2)) / 255) / 48
     # The spot is a quarter of the field wide; bilinear interpolation leaves its integral alone
     assert widths.min() >= 0.25 / 1.7 - 0.005

@@ -101,6 +101,18 @@ def test_a_claim_on_cells_that_are_not_printed_is_refused(cells, plan, measured)
         orderings([claim], cells, plan["runs"], measured(), {})
 
 
+def test_a_data_set_with_few_runs_has_the_statements_on_them(cells, run, measured, raced):
+    runs, metrics = raced
+    few = [run("wins", 64, name="wins", dataset="glyphs"), run("base", 64, name="base", dataset="glyphs")]
+    more = measured((few[0], "linear_top1", BASE - 5 + NOISE), (few[1], "linear_top1", BASE))
+    decided = orderings(claims_on("wins", "loses"), cells, [*runs, *few], pd.concat([metrics, more]), {})
+    assert decided[["claim", "dataset", "verdict"]].to_numpy().tolist() == [
+        ["Claim.wins", "cifar10", "supported"],
+        ["Claim.loses", "cifar10", "contradicted"],
+        ["Claim.wins", "glyphs", "contradicted"],
+    ]
+
+
 def test_a_share_of_the_epochs_is_what_was_measured_then(cells, run, measured):
     runs = [run(name, 64, name=name, epochs=20) for name in ("early", "late")]
     metrics = measured((runs[0], "linear_top1", BASE), (runs[1], "linear_top1", BASE))

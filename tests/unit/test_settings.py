@@ -33,7 +33,7 @@ def changed(config, **places):
 
 
 def by_name(runs):
-    return {run.name: run for run in runs}
+    return {run.name: run for run in runs if run.dataset == "digits"}
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_the_hash_does_not_change_with_what_training_does_not_see(config, place,
     assert whose_hash_changes(config, **{place: value}) == set()
 
 
-SHARED = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "trace", "views")
+SHARED = ("determinism", "encoders", "images", "method", "pretrain", "renders", "seeds", "trace", "views")
 
 
 @pytest.mark.parametrize(
@@ -385,6 +385,14 @@ BAD_TABLES = [
     (f"{TUNING}.seeds", 0, ["tuning.seeds", "minimum of 1"]),
     (f"{TUNING}.places", ["fig3"], ["tuning.places", "fig3"]),
     ("digits.variations.arb_d8_tuned", {"of": "arb_d32"}, ["two runs", "arb_d8_tuned"]),
+    ("glyphs.runs.nonsense", {}, ["glyphs.runs", "nonsense", "arb_d32"]),
+    ("glyphs.runs.arb_d256", {"label": "ARB", "epochs": 3}, ["glyphs.runs.arb_d256", "epochs"]),
+    ("glyphs.runs.arb_instance_d256", {}, ["arb_d256 and arb_instance_d256", "label"]),
+    ("glyphs.like", "cifar10", ["glyphs.like", "digits"]),
+    ("glyphs.data.sources", {"train": 2200, "validation": 450, "test": 1000}, ["validation 450", "multiple of the 100"]),
+    ("glyphs.data.strokes", [4, 2], ["strokes", "[4, 2]", "exchange"]),
+    ("glyphs.data.classes", 1, ["glyphs.data.classes", "minimum of 2"]),
+    ("glyphs.data.nonsense", 1, ["glyphs.data", "nonsense"]),
 ]
 
 
@@ -426,6 +434,26 @@ def test_variations_are_selected_with_the_run_that_they_are_of(whole_config):
 def test_a_tuned_run_can_be_asked_for_alone(whole_config):
     chosen = {run.name for run in plan_runs(changed(whole_config, methods="arb_d8_tuned")) if run.selected}
     assert chosen == {"arb_d8_tuned"}
+
+
+def test_a_data_set_that_is_like_another_has_its_settings_and_some_of_its_runs(whole_config):
+    changes = {"digits.training.momentum": 0.8, "digits.runs.arb_d256.options": {"groups": 4}}
+    runs = {(run.dataset, run.name): run for run in plan_runs(changed(whole_config, **changes))}
+    names = [name for dataset, name in runs if dataset == "glyphs"]
+    assert names == list(whole_config["glyphs"]["runs"])
+    for name in names:
+        ours, theirs = runs["glyphs", name].training, runs["digits", name].training
+        differing = {key for key in ours if ours[key] != theirs[key]}
+        assert {"dataset", "data"} <= differing <= {"dataset", "data", "snapshots", "trace"}
+    assert runs["glyphs", "arb_instance_d256"].label == "ARB(ins)"
+    assert runs["glyphs", "arb_d256"].training["momentum"] == 0.8
+    assert all(run.dataset == "digits" for run in runs.values() if run.chosen_on)
+
+
+def test_the_second_data_set_stays_out_of_the_main_table(whole_plan):
+    for place in ("table1", "tuned", *whole_plan.config["counterparts"]):
+        assert all("/digits/" in path for path in whole_plan.metrics(place))
+    assert len(whole_plan.metrics("glyphs")) == len(whole_plan.config["glyphs"]["runs"])
 
 
 def test_every_variation_is_used_and_every_place_has_its_runs(whole_plan):

@@ -12,8 +12,8 @@ import time
 
 from .jobs import PARENT
 
-TRAINING = ("digits", "tune", "pretrain", "evaluate")
-TABLES = ("tables", "tuned", "counterparts", "orderings", "plots")
+TRAINING = ("digits", "glyphs", "tune", "pretrain", "evaluate")
+TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "plots")
 JOBS = {job: f"arb_suite.{job}" for job in TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}
 JOBS |= {job: f"proofs_checks.{job}.job" for job in ("properties", "search")}

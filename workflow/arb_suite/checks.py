@@ -55,7 +55,15 @@ def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any])
 def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
     """Refuse what no schema can: settings of a data set that do not fit each other."""
     sources = settings["data"]["sources"]
-    if sum(sources.values()) != N_SOURCES:
+    if dataset == "glyphs":
+        classes = settings["data"]["classes"]
+        for split, count in sources.items():
+            if count % classes:
+                raise UserError(f"glyphs.data.sources: {split} {count} is no multiple of the {classes} classes; choose one")
+        low, high = settings["data"]["strokes"]
+        if low > high:
+            raise UserError(f"glyphs.data.strokes: [{low}, {high}] is not [low, high]; exchange the two")
+    elif sum(sources.values()) != N_SOURCES:
         raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
     ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
     for view, of in settings["views"].items():

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .digits import SPLITS
 from .files import read_archive
+from .renders import SPLITS
 
 __all__ = ["ImageSet", "load_images"]
 

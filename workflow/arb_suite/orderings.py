@@ -67,7 +67,8 @@ def orderings(
     """
     rows: list[dict[str, str]] = []
     families: dict[tuple[str, str], list[tuple[dict[str, str], Comparison]]] = {}
-    for dataset in dict.fromkeys(run["dataset"] for run in runs):
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    for dataset in datasets:
         by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
         tuned = {run["tuned_of"]: run["name"] for run in by_name.values() if run["tuned_of"]}
         again = [
@@ -76,6 +77,8 @@ def orderings(
             if {claim["left"], claim["right"]} <= set(tuned)
         ]
         for claim in [*claims, *again]:
+            if dataset != datasets[0] and not {claim["left"], claim["right"]} <= set(by_name):
+                continue  # a further data set may have few of the runs, and so few statements
             sides = [by_name.get(claim[side]) for side in ("left", "right")]
             row = dict.fromkeys(COLUMNS, "") | {
                 "claim": claim["name"],

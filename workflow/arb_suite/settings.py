@@ -17,20 +17,21 @@ from .files import json_hash
 from .jobs import UserError
 from .methods import known_methods
 from .printed import FOLDER
-from .variations import changed, check_tuning, describe, grid_of, tuned_runs, with_variations
+from .variations import changed, check_tuning, describe, grid_of, tuned_runs, with_likes, with_variations
 
 __all__ = ["DATASETS", "TRAINING_MODULES", "Run", "checkpoint_path", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
     "digits": "digits",
+    "glyphs": "glyphs",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "imagenet100": "ImageNet-100",
     "imagenet1k": "ImageNet-1k",
 }
 # What settles how anything is trained, beside its method
-TRAINING_MODULES = ("determinism", "digits", "encoders", "images", "method", "pretrain", "seeds", "trace", "views")
+TRAINING_MODULES = ("determinism", "encoders", "images", "method", "pretrain", "renders", "seeds", "trace", "views")
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 
@@ -120,6 +121,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
 
     """
     validate(config, read_schema(SCHEMA), "")
+    config = with_likes(config)
     chosen = _names(config["datasets"], DATASETS, "data set")
     configured = [dataset for dataset in DATASETS if dataset in config]
     known = {*known_methods()}
@@ -131,7 +133,8 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
     for dataset in chosen:
         if dataset not in config:
-            raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: digits")
+            available = ", ".join(configured)
+            raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: {available}")
     schemas = read_schema(METHODS_SCHEMA)
     runs = []
     for dataset in configured:
@@ -258,11 +261,11 @@ def _names(text: str, known: Any, what: str) -> list[str]:
 
 def _check_rows(runs: Sequence[Run]) -> None:
     """Refuse two runs that would stand for one row of a table."""
-    rows: dict[tuple[str, str, int | None], str] = {}
+    rows: dict[tuple[str, str, int | None, int | None], str] = {}
     for run in runs:
         if run.variation_of:
             continue
-        row = (run.dataset, run.label, run.paper_dim)
+        row = (run.dataset, run.label, run.paper_dim, None if run.paper_dim else run.training["proj_dim"])
         if row in rows:
             raise UserError(
                 f"{run.dataset}.runs: {rows[row]} and {run.name} both stand for {run.label} {run.paper_dim or ''}".rstrip()
@@ -272,7 +275,7 @@ def _check_rows(runs: Sequence[Run]) -> None:
 
 
 def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> None:
-    named = {run.name: run for run in runs}
+    named = {run.name: run for run in reversed(runs)}  # of the first data set
     cells = {place: printed_cells(FOLDER, place) for place in PLACES}
     for ordering in orderings:
         where = f"orderings: {ordering['name']}"

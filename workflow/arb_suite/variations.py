@@ -5,7 +5,7 @@ from typing import Any
 
 from .jobs import UserError
 
-__all__ = ["changed", "check_tuning", "describe", "grid_of", "tuned_name", "tuned_runs", "with_variations"]
+__all__ = ["changed", "check_tuning", "describe", "grid_of", "tuned_name", "tuned_runs", "with_likes", "with_variations"]
 
 Settings = Mapping[str, Any]  # of a data set, or of one run
 NOT_HANDED_ON = ("paper_dim", "snapshots", "trace")  # from a run to its variations
@@ -14,6 +14,25 @@ NOT_HANDED_ON = ("paper_dim", "snapshots", "trace")  # from a run to its variati
 def tuned_name(run: str) -> str:
     """Return the name of a run at its tuned setting."""
     return f"{run}_tuned"
+
+
+def with_likes(config: Settings) -> dict[str, Any]:
+    """Return the configuration with the settings of a data set that is like another written out; it has some of its runs."""
+    written = dict(config)
+    for dataset, settings in config.items():
+        if not isinstance(settings, Mapping) or "like" not in settings:
+            continue
+        other = config[settings["like"]]
+        known = with_variations(settings["like"], other)
+        runs = {}
+        for name, changes in settings["runs"].items():
+            if name not in known:
+                raise UserError(f"{dataset}.runs: {settings['like']} has no run {name!r}; known are {', '.join(known)}")
+            left_out = (*NOT_HANDED_ON, "of")
+            runs[name] = {key: value for key, value in known[name].items() if key not in left_out} | changes
+        shared = {key: value for key, value in other.items() if key not in ("variations", "tuning")}
+        written[dataset] = shared | {"data": settings["data"], "runs": runs}
+    return written
 
 
 def with_variations(dataset: str, settings: Settings) -> dict[str, Settings]:

@@ -18,7 +18,7 @@ from .jobs import PARENT, SENTENCES, UserError
 from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
 from .settings import TRAINING_MODULES, Run, plan_runs
-from .variations import tuned_name
+from .variations import tuned_name, with_likes
 
 __all__ = ["Plan", "begin", "say_what_failed"]
 
@@ -48,7 +48,7 @@ class Plan:
         except UserError as error:
             _stop(str(error))
         self.runs = [run for run in self.configured if run.selected]
-        self.config = config
+        self.config = with_likes(config)
         self._by_place = {(run.dataset, run.name): run for run in self.runs}
         if Path("results").exists() and not Path("results").is_dir():
             _stop("results is a file, but it has to be the folder of the results; move it away")
@@ -117,7 +117,7 @@ class Plan:
 
     def data(self, dataset: str) -> str:
         """Return the data settings of a data set as JSON."""
-        return _json({**self.config[dataset]["data"], "code": code_version(f"arb_suite.{dataset}")})
+        return _json({**self.config[dataset]["data"], "code": code_version(f"arb_suite.{dataset}", "arb_suite.renders")})
 
     def metrics(self, place: str = "table1") -> list[str]:
         """Return the metrics files of the runs of a table or figure."""
@@ -147,6 +147,10 @@ class Plan:
         """Return what the table of tuned settings needs to know of the plan, as JSON."""
         return self._with_runs(self._runs_of("tuned"), ("measured", "page", "statistics", "tables", "tuned"))
 
+    def glyphs_table(self) -> str:
+        """Return what the table of the second embedded data set needs to know of the plan, as JSON."""
+        return self._with_runs(self._runs_of("glyphs"), ("embedded", "measured", "statistics", "tables"))
+
     def counterpart(self, place: str) -> str:
         """Return what another table or figure needs to know of the plan, as JSON."""
         modules = ("cells", "counterparts", "measured", "statistics", "tables")
@@ -172,7 +176,9 @@ class Plan:
 
     def _runs_of(self, place: str) -> list[Run]:
         if place == "table1":
-            return [run for run in self.configured if run.variation_of is None]
+            return [run for run in self.configured if run.variation_of is None and run.dataset != "glyphs"]
+        if place == "glyphs":
+            return [run for run in self.configured if run.dataset == "glyphs"]
         if place == "tuned":  # every run that has a grid of its own, and the same tuned
             tuned = {(run.dataset, run.chosen_on) for run in self.configured if run.chosen_on}
             return [
@@ -212,6 +218,7 @@ class Plan:
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]
+        renders = f"{data['renders']} render{'s' if data['renders'] > 1 else ''}"
         options = ", ".join(f"{name} {value}" for name, value in run.training["options"].items())
         name = f"{run.name} ({options})" if options and not run.chosen_on else run.name
         return {
@@ -226,7 +233,7 @@ class Plan:
             "groups": run.training["options"].get("groups", 1),
             "trace": run.training["trace"],
             "n_eval": n_eval,
-            "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} digits of {data['renders']} renders each",
+            "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} {run.dataset} of {renders} each",
             "remark": run.remark,
             "tuned_of": run.variation_of if run.chosen_on else None,
             "choice": _choice_of(run),

@@ -88,3 +88,21 @@ rule orderings:
         plan=PLAN.orderings(),
     shell:
         "exec python -m arb_suite orderings --plan {params.plan:q} --paper workflow/paper --out {output:q} --log {log:q}"
+
+
+rule table_glyphs:
+    input:
+        metrics=PLAN.metrics("glyphs"),
+    output:
+        "results/table_glyphs.csv",
+    log:
+        "results/logs/table_glyphs.log",
+    benchmark:
+        "results/benchmarks/table_glyphs.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=PLAN.glyphs_table(),
+    shell:
+        "exec python -m arb_suite embedded --plan {params.plan:q} --out {output:q} --log {log:q}"
