@@ -57,8 +57,7 @@ rule all:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/tune.smk"
-include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/train.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/theory.smk"

@@ -72,7 +72,7 @@ def test_every_run_can_be_traced(finished):
             assert len(record["losses"]) == training["settings"]["epochs"]
             assert record["data_hash"] == description["data_hash"]
             assert {"device", "platform", "python", "packages", "commit", "wall_seconds"} <= set(record)
-        assert (finished.results / f"benchmarks/pretrain/digits/{run}/seeds0-2.tsv").exists()
+        assert (finished.results / f"benchmarks/train/digits/{run}/seeds0-2.tsv").exists()
 
 
 def test_asked_again_nothing_is_done(finished):
@@ -107,7 +107,7 @@ def test_one_changed_setting_concerns_one_run(finished, tmp_path):
     assert status == 0
     encoders = [part.strip(", ") for part in printed.split() if part.strip(", ").endswith("encoders.state")]
     assert set(encoders) == {"results/runs/digits/arb_d32/seeds0-2/encoders.state"}
-    for rule in ("pretrain", "evaluate", "table_main"):
+    for rule in ("train", "table_main"):
         assert printed.count(f"rule {rule}:\n") == 1
     assert "rule digits:\n" not in printed
     assert finished.state() == before
@@ -119,7 +119,7 @@ def test_one_changed_setting_concerns_one_run(finished, tmp_path):
 def test_killed_it_leaves_no_orphan_and_the_same_command_goes_on(clean_copy, finished, tmp_path, patience):
     wait_until, _ = patience
     workflow = clean_copy(tmp_path)
-    log = workflow.results / "logs/pretrain/digits/arb_d256/seeds0-2.log"
+    log = workflow.results / "logs/train/digits/arb_d256/seeds0-2.log"
 
     def kill_once(condition, what):
         with workflow.start() as (process, _):

@@ -12,7 +12,7 @@ import time
 
 from .jobs import PARENT
 
-TRAINING = ("digits", "glyphs", "tune", "pretrain", "evaluate")
+TRAINING = ("digits", "glyphs", "tune", "train")
 TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "plots")
 JOBS = {job: f"arb_suite.{job}" for job in TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}

@@ -1,25 +1,17 @@
 """What is measured on a trained encoder: linear probe, kNN and effective rank."""
 
-import argparse
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from arb_core import standard_scale
 from lightly.utils.benchmarking.knn import knn_predict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoints import load_state
-from .determinism import compute_deterministically
-from .files import write_csv, write_npz
-from .images import ImageSet, load_images
-from .jobs import UserError, job_parser, read_resolved, run_job
-from .method import BaseMethod, new_method
+from .images import ImageSet
+from .method import BaseMethod
 from .seeds import stream_seed
 
 __all__ = ["effective_rank", "evaluate", "knn_classes", "linear_probe", "outputs"]
@@ -200,44 +192,3 @@ def evaluate(
     if method.embedder is not None:
         measured["effective_rank_embeddings"] = effective_rank(outputs(method.embedder, queries))
     return {metric: classes.numpy().astype(np.int16) for metric, classes in predicted.items()}, measured
-
-
-def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
-    """Evaluate the seeds of one job and write metrics and per-image predictions."""
-    evaluation = read_resolved(options.evaluation)
-    record = json.loads(options.training.read_text(encoding="utf-8"))
-    training = record["settings"]
-    compute_deterministically(training["threads"])
-    fitted = load_images(options.data, training["fit_on"])
-    scored = load_images(options.data, [evaluation["score_on"]])
-    rows, predictions = [], {"labels": scored.labels.numpy(), "source": scored.source.numpy()}
-    try:
-        states = load_state(options.encoders)
-    except ValueError as error:
-        raise UserError(f"{error}; delete it and give the command again") from error
-    for seed, snapshots in states.items():
-        method = new_method(training, fitted.images.shape[1], fitted.classes, seed)
-        for epoch, state in snapshots.items():
-            method.load_state_dict(state)
-            predicted, measured = evaluate(method, fitted, scored, evaluation, seed)
-            rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
-        predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last
-    metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
-    metrics["config_hash"] = record["config_hash"][:16]
-    write_npz(options.predictions, **predictions)
-    write_csv(options.metrics, metrics)
-    means = metrics[metrics["epoch"] == training["epochs"]].groupby("metric", sort=False)["value"].mean()
-    report(f"{options.name:32} " + "  ".join(f"{name} {value:.1f}" for name, value in means.items()))
-
-
-def main() -> None:
-    """Run the rule ``evaluate``."""
-    parser = job_parser("Evaluate the encoders of one run.")
-    parser.add_argument("--evaluation", required=True, help="the evaluation settings, as JSON")
-    parser.add_argument("--name", required=True, help="dataset/run, for messages")
-    parser.add_argument("--data", type=Path, required=True, help="the npz data set")
-    parser.add_argument("--encoders", type=Path, required=True, help="the trained parameters per seed")
-    parser.add_argument("--training", type=Path, required=True, help="the record of their training, JSON")
-    parser.add_argument("--metrics", type=Path, required=True, help="written: one row per seed and metric")
-    parser.add_argument("--predictions", type=Path, required=True, help="written: the predicted class of every image")
-    run_job(work, parser)

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from .cells import PLACES, Cells, Ordering, printed_cells, printed_sides, title
-from .files import write_csv
+from .files import atomic_file, write_csv
 from .jobs import job_parser, run_job
 from .measured import read_metrics, read_traces, values_of, with_choices
+from .page import render_orderings, render_summary
 from .statistics import Comparison, holm, ordering_verdict, paired_comparison
 
 __all__ = ["orderings"]
@@ -156,9 +157,10 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     cells = {place: printed_cells(options.paper, place) for place in PLACES}
     runs = with_choices(plan["runs"])
     decided = orderings(plan["orderings"], cells, runs, read_metrics(runs), read_traces(runs))
+    with atomic_file(options.text) as temporary:
+        temporary.write_text(render_orderings(decided), encoding="utf-8")
     write_csv(options.out, decided)
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in decided["verdict"].value_counts(sort=False).items())
-    report(f"orderings: {counted}; in {options.out}")
+    report("\n" + render_summary(decided))
 
 
 def main() -> None:
@@ -167,4 +169,5 @@ def main() -> None:
     parser.add_argument("--plan", required=True, help="the runs and the orderings to decide, as JSON")
     parser.add_argument("--paper", type=Path, required=True, help="the folder of the printed numbers")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
+    parser.add_argument("--text", type=Path, required=True, help="the same for the terminal")
     run_job(work, parser)

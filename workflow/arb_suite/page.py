@@ -11,11 +11,27 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["render_html", "render_text", "render_tuned"]
+__all__ = ["render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
-TEXT_WIDTH = 110
+TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 140, 200
 SETTINGS = ("customary", "tuned")
+VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
+# What a table or figure says, in the order of its orderings
+MESSAGES = {
+    "Table1": "P1, P2: ARB above every other symmetric row",
+    "Table2": "P12: ARB above Barlow Twins at every d and length",
+    "Table3": "P3: with the base, no collapse (linear, kNN)",
+    "Table4": "P9: ARB above each of its variants",
+    "Table5": "P10: feature level above instance level",
+    "Figure3": "P21: Z varies more with ARB than with direct alignment",
+    "Figure4": "P4: ARB above Barlow Twins at every d",
+    "Figure5": "P5: ARB above Barlow Twins, SimCLR at every batch size",
+    "Figure6": "P6, P7: 8 groups above 1; the shuffle helps",
+    "Figure7": "P8: ARB after 30% of its epochs above the two others",
+    "release": "ours: the paper's formula above the release's, R2 to R5",
+    "reference": "ours: supervised above ARB, trained above random",
+}
 
 
 def render_html(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
@@ -89,6 +105,45 @@ def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
         shown.add_row(*row)
     console.print(shown)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def render_summary(orderings: pd.DataFrame) -> str:
+    """Return how many of the orderings of each table and figure were supported, at which settings, as plain text."""
+    console = Console(file=io.StringIO(), width=SUMMARY_WIDTH, color_system=None)
+    counted = Table(title="How many of the orderings that a table or figure claims are found on the embedded data", box=SIMPLE)
+    for heading in ("in", "what it says", "data", "settings"):
+        counted.add_column(heading, no_wrap=True)
+    for heading in VERDICTS:
+        counted.add_column(heading, justify="right")
+    family = orderings["claim"].str.split(".").str[0]
+    settings = orderings["claim"].str.endswith(".tuned").map({False: SETTINGS[0], True: SETTINGS[1]})
+    for dataset, of_data in orderings.groupby("dataset", sort=False):
+        for (name, setting), rows in of_data.groupby([family, settings], sort=False):
+            counts = [(rows["verdict"] == verdict).sum() for verdict in VERDICTS]
+            place = name.replace("Table", "Table ").replace("Figure", "Fig. ")
+            counted.add_row(place, MESSAGES.get(name, ""), dataset, setting, *(str(count or "") for count in counts))
+    console.print(counted)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def render_orderings(orderings: pd.DataFrame) -> str:
+    """Return all orderings as plain text, with their summary above."""
+    console = Console(file=io.StringIO(), width=ORDERINGS_WIDTH, color_system=None)
+    decided = Table(
+        title="Left minus right in percentage points [95% t interval, paired over seeds], and the paper's difference",
+        box=SIMPLE,
+    )
+    for heading, side in (("claim", "left"), ("data", "left"), ("left", "left"), ("right", "left"), ("paper", "right")):
+        decided.add_column(heading, justify=side)
+    decided.add_column("measured", justify="right")
+    decided.add_column("verdict")
+    for row in orderings.to_dict("records"):
+        difference = f"{row['measured_difference']} {_interval(row)}".strip()
+        decided.add_row(
+            row["claim"], row["dataset"], row["left"], row["right"], row["paper_difference"], difference, row["verdict"]
+        )
+    console.print(decided)
+    return render_summary(orderings) + "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def _printed(table: pd.DataFrame) -> pd.DataFrame:

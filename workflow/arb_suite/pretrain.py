@@ -1,12 +1,10 @@
 """The training loop: it draws views, asks a method for its loss and steps the optimiser, and knows no method by name."""
 
-import argparse
 import copy
-import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,11 @@ from lightly.utils.lars import LARS
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
-from .determinism import compute_deterministically
-from .files import exclusive, json_hash, write_json
-from .images import ImageSet, load_images
-from .jobs import UserError, job_parser, read_resolved, run_job
+from .images import ImageSet
+from .jobs import UserError
 from .method import BaseMethod, JointEmbedding, new_method
 from .progress import Progress
 from .seeds import stream_seed
-from .settings import checkpoint_path
 from .trace import trace
 from .views import random_view
 
@@ -241,40 +236,3 @@ def _provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES},
     }
-
-
-def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
-    """Train the seeds of one job and write their encoders and how they came about."""
-    settings = read_resolved(options.settings)
-    for choice in options.choice:
-        settings = settings[json.loads(choice.read_text(encoding="utf-8"))["chosen"]]
-    compute_deterministically(settings["threads"])
-    data = load_images(options.data, settings["fit_on"])
-    config_hash = json_hash(settings)
-    first, last = map(int, options.seeds.split("-"))
-    seeds = range(first, last + 1)
-    progress = Progress(options.name, settings["epochs"], seeds, report)
-    states, records = {}, {}
-    for seed in seeds:
-        progress.seed(seed)
-        checkpoint = checkpoint_path(config_hash, seed)
-        with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
-            _, records[seed], states[seed] = train(data, settings, seed, checkpoint, progress)
-    save_state(options.encoders, states)
-    write_json(
-        options.training,
-        {"run": options.name, "config_hash": config_hash, "settings": settings, "seeds": records},
-    )
-
-
-def main() -> None:
-    """Run the rule ``pretrain``."""
-    parser = job_parser("Train the seeds of one run.")
-    parser.add_argument("--settings", required=True, help="the training settings, or several by what is changed, as JSON")
-    parser.add_argument("--choice", type=Path, nargs="*", default=[], help="the file that says which of several was chosen")
-    parser.add_argument("--name", required=True, help="dataset/run, for messages")
-    parser.add_argument("--seeds", required=True, help="first-last")
-    parser.add_argument("--data", type=Path, required=True, help="the npz data set")
-    parser.add_argument("--encoders", type=Path, required=True, help="written: the trained parameters per seed")
-    parser.add_argument("--training", type=Path, required=True, help="written: settings, losses and provenance, as JSON")
-    run_job(work, parser)

@@ -158,7 +158,7 @@ class Plan:
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""
-        modules = ("cells", "measured", "orderings", "statistics")
+        modules = ("cells", "measured", "orderings", "page", "statistics")
         return self._with_runs(self.configured, modules, orderings=self.config["orderings"])
 
     @staticmethod
@@ -206,7 +206,7 @@ class Plan:
     def audit(self) -> str:
         """Return what the audit needs to know: the settings of the suite's ARB on the embedded data, as JSON."""
         run = next(run for run in self.configured if run.dataset == "digits" and run.training["method"] == "arb")
-        code = code_version("arb_suite.audit", "arb_suite.printed", "arb_suite.statistics")
+        code = code_version("arb_suite.audit", "arb_suite.cells", "arb_suite.printed", "arb_suite.statistics")
         return _json({**run.training, **run.evaluation, "code": code, "theory": self.theory()})
 
     @staticmethod
@@ -246,7 +246,7 @@ class Plan:
         """Count the epochs of jobs, which are given by their rule and wildcards."""
         count = 0
         for rule, wildcards in jobs:
-            if rule == "pretrain":
+            if rule == "train":
                 run = self.run(wildcards)
                 count += run.training["epochs"] * len(run.seeds_of_chunks[run.chunks.index(wildcards.seeds)])
             elif rule == "tune":

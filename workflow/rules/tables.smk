@@ -76,7 +76,8 @@ rule orderings:
             name=["tables", "fig4", "fig5", "fig6", "fig7"],
         ),
     output:
-        "results/orderings.csv",
+        table="results/orderings.csv",
+        text="results/orderings.txt",
     log:
         "results/logs/orderings.log",
     benchmark:
@@ -87,7 +88,8 @@ rule orderings:
     params:
         plan=PLAN.orderings(),
     shell:
-        "exec python -m arb_suite orderings --plan {params.plan:q} --paper workflow/paper --out {output:q} --log {log:q}"
+        "exec python -m arb_suite orderings --plan {params.plan:q} --paper workflow/paper --out {output.table:q}"
+        " --text {output.text:q} --log {log:q}"
 
 
 rule table_glyphs:

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
 
+from ..cells import METHODS
 from ..printed import Printed, Row, number, only, value, where
 from ..statistics import holm
 from .finding import Finding, decides, holds_if, listed, title
 from .provenance import best_of_columns
 from .sampling import Lead, compare
 
-__all__ = ["ALL_OF_TABLE_1", "METHODS", "OF_TABLE_1", "Pair", "Ranking", "ranked_pairs", "rankings", "sampling_note"]
+__all__ = ["ALL_OF_TABLE_1", "OF_TABLE_1", "Pair", "Ranking", "ranked_pairs", "rankings", "sampling_note"]
 
 LEVEL = 0.05
 # In the place of a claim: every two rows of a column; the base against direct alignment
 ALL_OF_TABLE_1, BASE_OF_TABLE_3 = "Table 1", "Table 3"
 OF_TABLE_1 = ("P1", "P2", "P17", ALL_OF_TABLE_1)  # those that compare with Table 1's baselines
-# The figures' names, and the tables'
-METHODS = {"arb": "ARB", "barlow_twins": "Barlow Twins", "simclr": "SimCLR"}
 
 
 @dataclass(frozen=True)

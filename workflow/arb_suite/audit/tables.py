@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from ..cells import METHODS
 from ..printed import Printed, Row, number, value, where
 from .attainable import is_attainable, nearest_attainable
 from .claims import decide
 from .consistency import PANELS, bold_columns, places_of_one_number
 from .finding import signed, title
 from .provenance import PROTOCOLS, source_of, with_published
-from .rankings import METHODS, OF_TABLE_1, rankings
+from .rankings import OF_TABLE_1, rankings
 from .sampling import wilson_interval
 from .sizes import best_explanations, series
 

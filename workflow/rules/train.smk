@@ -1,21 +1,25 @@
-rule evaluate:
+rule train:
     input:
         images="results/data/{dataset}.npz",
+        choice=PLAN.choice,
+    output:
         encoders="results/runs/{dataset}/{run}/seeds{seeds}/encoders.state",
         training="results/runs/{dataset}/{run}/seeds{seeds}/training.json",
-    output:
         metrics="results/runs/{dataset}/{run}/seeds{seeds}/metrics.csv",
         predictions="results/runs/{dataset}/{run}/seeds{seeds}/predictions.npz",
     log:
-        "results/logs/evaluate/{dataset}/{run}/seeds{seeds}.log",
+        "results/logs/train/{dataset}/{run}/seeds{seeds}.log",
     benchmark:
-        "results/benchmarks/evaluate/{dataset}/{run}/seeds{seeds}.tsv"
+        "results/benchmarks/train/{dataset}/{run}/seeds{seeds}.tsv"
+    priority: 1
     conda:
         "../envs/suite.yaml"
     threads: PLAN.threads
     params:
+        settings=PLAN.training,
         evaluation=PLAN.evaluation,
     shell:
-        "exec python -m arb_suite evaluate --evaluation {params.evaluation:q} --name {wildcards.dataset}/{wildcards.run}"
-        " --data {input.images:q} --encoders {input.encoders:q} --training {input.training:q}"
+        "exec python -m arb_suite train --settings {params.settings:q} --evaluation {params.evaluation:q}"
+        " --name {wildcards.dataset}/{wildcards.run} --seeds {wildcards.seeds} --data {input.images:q}"
+        " --choice {input.choice:q} --encoders {output.encoders:q} --training {output.training:q}"
         " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"

@@ -1,0 +1,79 @@
+"""Train the seeds of one run and evaluate them, in one process: importing the libraries takes as long as some epochs."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .checkpoints import save_state
+from .determinism import compute_deterministically
+from .evaluate import evaluate
+from .files import exclusive, json_hash, write_csv, write_json, write_npz
+from .images import load_images
+from .jobs import job_parser, read_resolved, run_job
+from .method import new_method
+from .pretrain import train
+from .progress import Progress
+from .settings import checkpoint_path
+
+__all__: list[str] = []
+
+
+def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
+    """Write the encoders, how they came about, what they measure and the class that they predict of every image."""
+    settings, evaluation = _chosen(options), read_resolved(options.evaluation)
+    compute_deterministically(settings["threads"])
+    fitted = load_images(options.data, settings["fit_on"])
+    scored = load_images(options.data, [evaluation["score_on"]])
+    config_hash = json_hash(settings)
+    first, last = map(int, options.seeds.split("-"))
+    seeds = range(first, last + 1)
+    progress = Progress(options.name, settings["epochs"], seeds, report)
+    states, records, rows = {}, {}, []
+    predictions = {"labels": scored.labels.numpy(), "source": scored.source.numpy()}
+    for seed in seeds:
+        progress.seed(seed)
+        checkpoint = checkpoint_path(config_hash, seed)
+        with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
+            _, records[seed], states[seed] = train(fitted, settings, seed, checkpoint, progress)
+        method = new_method(settings, fitted.images.shape[1], fitted.classes, seed)
+        for epoch, state in states[seed].items():
+            method.load_state_dict(state)
+            predicted, measured = evaluate(method, fitted, scored, evaluation, seed)
+            rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
+        predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last epoch
+    metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
+    metrics["config_hash"] = config_hash[:16]
+    save_state(options.encoders, states)
+    write_json(options.training, {"run": options.name, "config_hash": config_hash, "settings": settings, "seeds": records})
+    write_npz(options.predictions, **predictions)
+    write_csv(options.metrics, metrics)
+    means = metrics[metrics["epoch"] == settings["epochs"]].groupby("metric", sort=False)["value"].mean()
+    report(f"{options.name:32} " + "  ".join(f"{name} {value:.1f}" for name, value in means.items()))
+
+
+def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:
+    """Return the training settings; of several, those that were chosen."""
+    settings = read_resolved(options.settings)
+    for choice in options.choice:
+        settings = settings[json.loads(choice.read_text(encoding="utf-8"))["chosen"]]
+    return settings
+
+
+def main() -> None:
+    """Run the rule ``train``."""
+    parser = job_parser("Train the seeds of one run and evaluate them.")
+    parser.add_argument("--settings", required=True, help="the training settings, or several by what is changed, as JSON")
+    parser.add_argument("--choice", type=Path, nargs="*", default=[], help="the file that says which of several was chosen")
+    parser.add_argument("--evaluation", required=True, help="the evaluation settings, as JSON")
+    parser.add_argument("--name", required=True, help="dataset/run, for messages")
+    parser.add_argument("--seeds", required=True, help="first-last")
+    parser.add_argument("--data", type=Path, required=True, help="the npz data set")
+    parser.add_argument("--encoders", type=Path, required=True, help="written: the trained parameters per seed")
+    parser.add_argument("--training", type=Path, required=True, help="written: settings, losses and provenance, as JSON")
+    parser.add_argument("--metrics", type=Path, required=True, help="written: one row per seed, epoch and metric")
+    parser.add_argument("--predictions", type=Path, required=True, help="written: the predicted class of every image")
+    run_job(work, parser)
