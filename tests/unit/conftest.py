@@ -86,6 +86,8 @@ def run():
             "protocol": "the protocol",
             "remark": "",
             "tuned_of": None,
+            "chosen_on": None,
+            "snapshots": 0,
             "choice": [],
             "selected": True,
             **changes,

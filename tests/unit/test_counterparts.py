@@ -37,7 +37,7 @@ def made(whole_plan, folder, measured):
         if place == "fig7":
             metrics = pd.concat([metrics.assign(epoch=epoch, value=metrics["value"] + epoch) for epoch in (0, 2, 20)])
         steps = pd.DataFrame({"seed": np.repeat([0, 1, 2], 9), "iteration": np.tile(np.arange(9), 3)})
-        traces = {name: steps.assign(**dict.fromkeys(PANELS, BASE[steps["seed"]])) for name in runs if chosen(name)}
+        traces = {("digits", name): steps.assign(**dict.fromkeys(PANELS, BASE[steps["seed"]])) for name in runs if chosen(name)}
         return counterpart(place, printed_cells(folder, place), plan["entries"], runs, metrics, traces)
 
     return make
@@ -119,7 +119,7 @@ def test_metrics_and_traces_are_read_back(tmp_path):
     assert read_metrics([run]).iloc[0].to_dict() == {
         "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "abc"
     }  # fmt: skip
-    assert read_traces([run])["x"]["iteration"].tolist() == [0, 1]
+    assert read_traces([run])["digits", "x"]["iteration"].tolist() == [0, 1]
     assert read_traces([run | {"trace": False}]) == {}
     assert len(read_metrics([run | {"selected": False}])) == 0
 

@@ -113,6 +113,14 @@ def test_a_data_set_with_few_runs_has_the_statements_on_them(cells, run, measure
     ]
 
 
+def test_a_further_data_set_without_snapshots_has_no_statement_on_a_share_of_the_epochs(cells, run, measured):
+    runs = [run(name, 64, name=name, dataset=dataset) for dataset in ("cifar10", "glyphs") for name in ("left", "right")]
+    claim = {"name": "Figure7.x", "left": "left", "right": "right", "left_share": 0.3, "metric": "linear_top1"}
+    assert orderings([claim], cells, runs, measured(), {})["dataset"].tolist() == ["cifar10"]
+    sampled = [entry | {"snapshots": 10} for entry in runs]
+    assert orderings([claim], cells, sampled, measured(), {})["dataset"].tolist() == ["cifar10", "glyphs"]
+
+
 def test_a_share_of_the_epochs_is_what_was_measured_then(cells, run, measured):
     runs = [run(name, 64, name=name, epochs=20) for name in ("early", "late")]
     metrics = measured((runs[0], "linear_top1", BASE), (runs[1], "linear_top1", BASE))
@@ -127,7 +135,10 @@ def test_what_was_traced_is_compared_over_the_last_tenth(cells, run, measured):
     runs = [run(name, 64, name=name) for name in ("left", "right")]
     steps = pd.DataFrame({"seed": np.repeat([0, 1, 2], 20), "iteration": np.tile(np.arange(20), 3)})
     last = np.where(steps["iteration"] >= 18, 1.0, 50.0)
-    traces = {"left": steps.assign(embedding_std=last + steps["seed"]), "right": steps.assign(embedding_std=0.5)}
+    traces = {
+        ("cifar10", "left"): steps.assign(embedding_std=last + steps["seed"]),
+        ("cifar10", "right"): steps.assign(embedding_std=0.5),
+    }
     claim = {"name": "Figure3.x", "left": "left", "right": "right", "metric": "embedding_std"}
     decided = orderings([claim], cells, runs, measured(), traces)
     assert decided["measured_difference"].tolist() == ["1.50"]

@@ -9,7 +9,7 @@ from proofs_checks.ledger import read_ledger
 
 from arb_suite.audit import cli
 from arb_suite.audit.claims import claims_table, verdict_list
-from arb_suite.page import render_text
+from arb_suite.page import render_summary, render_text, render_tuned
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +24,17 @@ def test_table_of_the_readme_is_the_reference_measurement(monkeypatch):
     shown = re.search(r"<!-- generated from results/reference.*?```text\n(.*?)```\n<!-- end -->", README, re.DOTALL)
     assert shown is not None
     assert shown[1] == render_text(table, orderings)
+
+
+def test_orderings_and_tuned_settings_of_the_readme_are_the_reference_measurement():
+    orderings, table, trials = (
+        pd.read_csv(REFERENCE / name, dtype=str, keep_default_na=False)
+        for name in ("orderings.csv", "table_tuned.csv", "tuning.csv")
+    )
+    for name, text in (("orderings", render_summary(orderings)), ("tuned", render_tuned(table, trials))):
+        shown = re.search(rf"<!-- {name}: generated.*?-->\n```text\n(.*?)```\n<!-- end of {name} -->", README, re.DOTALL)
+        assert shown is not None
+        assert shown[1] == text
 
 
 def test_verdicts_of_the_readme_are_those_that_are_computed(paper):

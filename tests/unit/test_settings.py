@@ -158,8 +158,12 @@ PLACE = {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "2048"], "ri
             ["6 cells of Table 1", "ARB"],
         ),
         (
-            {"paper": {"place": "fig4", "left": {"proj_dim": "16"}, "right": {"proj_dim": "32"}}},
+            {"main": False, "paper": {"place": "fig4", "left": {"proj_dim": "16"}, "right": {"proj_dim": "32"}}},
             ["0 cells of Fig. 4", "proj_dim 16"],
+        ),
+        (
+            {"paper": {"place": "fig4", "left": {"proj_dim": "32"}, "right": {"proj_dim": "64"}}},
+            ["Table1.simclr", "no figures", "leave main out"],
         ),
         ({"left_share": 0.35}, ["Table1.simclr", "left_share 0.35", "10 snapshots of arb_d256"]),
     ],
@@ -368,7 +372,11 @@ BAD_TABLES = [
     ("digits.variations.arb_d64.snapshots", 0, ["arb_d64", "0", "minimum of 1"]),
     ("counterparts.table9", [], ["table9"]),
     ("counterparts.table5", [{"run": "nonsense", "printed": {}}], ["counterparts.table5", "nonsense", "arb_instance_d32"]),
-    ("counterparts.table5", [{"run": "arb_d32", "printed": {"variant": "x"}}], ["Table 5", "no cell", "variant x"]),
+    (
+        "counterparts.table5",
+        [{"run": "arb_d32", "printed": {"method": "ARB", "variant": "x"}}],
+        ["Table 5", "no cell", "variant x"],
+    ),
     (f"{TUNING}.grids.nonsense", [{"rate": 2}] * 2, ["tuning.grids", "nonsense", "arb_d32"]),
     (f"{TUNING}.grids.simclr", [{"rate": 2}], ["as many trials", "simclr 1", "vicreg 2"]),
     (f"{TUNING}.grids.simclr", [{"rate": 0}, {"rate": 2}], ["grids.simclr[0].rate", "0"]),
@@ -382,6 +390,9 @@ BAD_TABLES = [
     (f"{TUNING}.also.arb_d32", ["arb_d8", "arb_d8"], ["arb_d8_tuned", "once"]),
     (f"{TUNING}.score_on", "test", ["tuning", "test", "choose others"]),
     (f"{TUNING}.score_on", "train", ["tuning", "train", "choose others"]),
+    (f"{TUNING}.fit_on", ["train", "test"], ["tuning", "test", "choose others"]),
+    (f"{TUNING}.grids.simclr", [{"rate": 2}, {"options": {"temperature": 0.2}}], ["grids.simclr", "temperature 0.2", "once"]),
+    ("counterparts.fig4", [{"run": "simclr", "printed": {}}], ["counterparts.fig4", "which method"]),
     (f"{TUNING}.seeds", 0, ["tuning.seeds", "minimum of 1"]),
     (f"{TUNING}.places", ["fig3"], ["tuning.places", "fig3"]),
     ("digits.variations.arb_d8_tuned", {"of": "arb_d32"}, ["two runs", "arb_d8_tuned"]),
@@ -429,6 +440,11 @@ def test_variations_are_selected_with_the_run_that_they_are_of(whole_config):
     chosen = {run.name for run in runs if run.selected}
     varied = {run.name for run in runs if "arb_d32" in (run.name, run.variation_of)}
     assert chosen == varied | {run.name for run in runs if run.chosen_on and run.variation_of in varied}
+
+
+def test_a_batch_that_trials_cannot_fill_is_refused(whole_config):
+    with pytest.raises(UserError, match=r"tuning\.grids\.simclr, for simclr: batch_size is larger than the 2194 images"):
+        plan_runs(changed(whole_config, batch_size=2400, methods="simclr"))
 
 
 def test_a_tuned_run_can_be_asked_for_alone(whole_config):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from arb_suite.cells import PLACES, printed_cells
-from arb_suite.files import json_hash
+from arb_suite.files import json_hash, read_choice
 from arb_suite.jobs import UserError
 from arb_suite.measured import with_choices
 from arb_suite.orderings import orderings
@@ -14,10 +14,10 @@ from arb_suite.page import render_tuned
 from arb_suite.printed import FOLDER
 from arb_suite.progress import Progress
 from arb_suite.settings import plan_runs
-from arb_suite.statistics import holm
 from arb_suite.tables import COLUMNS
 from arb_suite.tune import choose
 from arb_suite.tuned import read_trials, tuned_table
+from arb_suite.workflow import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,9 @@ def tried(tmp_path, whole_plan):
     trials = [trial | {"setting": "as configured"}, trial | {"setting": "temperature 0.1", "linear_top1": 85.0}]
     trials.append({"seed": 0, "config_hash": "f" * 64, "setting": "rates x 2", "failed": "the loss is inf"})
     path = tmp_path / "simclr.json"
-    path.write_text(json.dumps({"chosen": "temperature 0.1", "n_eval": 400, "trials": trials}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"chosen": "temperature 0.1", "score_on": "validation", "n_eval": 200, "trials": trials}), encoding="utf-8"
+    )
     entries = json.loads(whole_plan.tuned_table())["runs"]
     assert len(entries) == 28
     for entry in entries:
@@ -108,8 +110,23 @@ def tried(tmp_path, whole_plan):
 
 def test_a_tuned_run_says_what_was_chosen(tried):
     remarks = {run["name"]: run["remark"] for run in with_choices(tried)}
-    assert remarks["simclr_tuned"] == "chosen of 3 settings on the validation split: temperature 0.1"
+    assert remarks["simclr_tuned"] == "chosen of 3 settings on the validation split: temperature 0.1; otherwise as simclr"
     assert remarks["simclr"] == next(run["remark"] for run in tried if run["name"] == "simclr")
+
+
+def test_a_tuned_run_whose_setting_was_chosen_on_another_says_so(tried):
+    neighbour = next(run for run in tried if run["name"] == "simclr_tuned") | {"tuned_of": "simclr_b32"}
+    (run,) = with_choices([neighbour])
+    setting = "chosen of 3 settings on the validation split: temperature 0.1"
+    assert run["remark"] == f"as simclr, whose setting was {setting}; otherwise as simclr_b32"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"chosen": "a", "trials": [{"setting": "b"}]}'])
+def test_a_damaged_choice_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "simclr.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"simclr\.json .*delete it and give the command again"):
+        read_choice(path)
 
 
 def test_trials_are_all_there_with_the_one_chosen(tried):
@@ -168,7 +185,6 @@ def test_orderings_are_decided_at_both_settings_each_in_a_family_of_its_own(requ
     assert "alone in T at tuned settings" in decided["note"].iloc[2]
     assert "tuned" in decided["left"].iloc[2]
     assert "tuned" not in decided["left"].iloc[0]
-    assert holm([0.02]) == [0.02]
 
 
 def test_robustness_and_speed_are_decided_at_both_settings(whole_plan):
@@ -193,6 +209,26 @@ def test_found_epochs_count_and_do_not_shorten_what_is_left(tmp_path, monkeypatc
     progress.epoch(1, 0.5)
     assert count.read_bytes() == b"-----."
     assert "all training  60%, about 4 min left" in lines[-1]  # four epochs as slow as the one that was trained
+
+
+@pytest.mark.parametrize("methods", ["arb_d8", "arb_d8_tuned", "barlow_twins_b32", "simclr_tuned", "random_encoder"])
+def test_a_plan_for_some_runs_has_what_their_rules_ask_for(whole_config, whole_plan, methods):
+    plan = Plan({**whole_config, "methods": methods})
+    for run in plan.runs:
+        wildcards = SimpleNamespace(dataset=run.dataset, run=run.name, seeds="0-2")
+        assert plan.threads(wildcards) == 1
+        assert json.loads(plan.training(wildcards))
+        if run.chosen_on:
+            grid = SimpleNamespace(dataset=run.dataset, run=run.chosen_on)
+            assert plan.threads(grid) == 1
+            assert len(json.loads(plan.grid(grid))["candidates"]) == 3
+            assert plan.choice(wildcards) == [f"results/tuning/digits/{run.chosen_on}.json"]
+
+
+def test_what_does_not_fit_the_batch_of_an_experiment_is_not_tried(whole_config, whole_plan):
+    plan = Plan({**whole_config, "batch_size": 64})
+    grid = json.loads(plan.grid(SimpleNamespace(dataset="digits", run="w_mse")))
+    assert [candidate["setting"] for candidate in grid["candidates"]] == ["as configured", "rates x 2"]
 
 
 def test_the_epochs_of_all_jobs_are_counted(whole_plan):

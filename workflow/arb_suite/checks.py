@@ -17,6 +17,7 @@ __all__ = [
     "check_method",
     "check_sizes",
     "check_views",
+    "n_images",
     "read_schema",
     "validate",
 ]
@@ -89,11 +90,16 @@ def check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> N
             raise UserError(f"{where}: the view {view!r} is larger than the first two; put those of full size first")
 
 
+def n_images(settings: Mapping[str, Any], splits: Sequence[str]) -> int:
+    """Return how many images some splits of a data set have."""
+    return sum(settings["data"]["sources"][split] for split in splits) * settings["data"]["renders"]
+
+
 def check_sizes(
     where: str, settings: Mapping[str, Any], run: Mapping[str, Any], batch_size: int, options: Mapping[str, Any]
 ) -> None:
     """Refuse a run whose sizes do not fit each other."""
-    images = sum(settings["data"]["sources"][split] for split in settings["fit_on"]) * settings["data"]["renders"]
+    images = n_images(settings, settings["fit_on"])
     if batch_size > images:
         raise UserError(f"{where}: batch_size {batch_size} is larger than the {images} training images; choose less")
     if run["method"] == "arb":

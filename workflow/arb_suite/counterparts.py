@@ -28,7 +28,7 @@ def counterpart(
     entries: Sequence[Mapping[str, Any]],
     runs: Mapping[str, Mapping[str, Any]],
     metrics: pd.DataFrame,
-    traces: Mapping[str, pd.DataFrame],
+    traces: Mapping[tuple[str, str], pd.DataFrame],
 ) -> pd.DataFrame:
     """
     Set a table or figure beside what was measured in its place.
@@ -46,7 +46,7 @@ def counterpart(
     metrics : pandas.DataFrame
         One row per run, seed, epoch and metric.
     traces : mapping
-        By run, one row per seed and iteration with the panels of Fig. 3.
+        From `measured.read_traces`, with the panels of Fig. 3.
 
     Returns
     -------
@@ -89,11 +89,11 @@ def counterpart(
 
 
 def _points(
-    place: str, run: Mapping[str, Any], metrics: pd.DataFrame, traces: Mapping[str, pd.DataFrame]
+    place: str, run: Mapping[str, Any], metrics: pd.DataFrame, traces: Mapping[tuple[str, str], pd.DataFrame]
 ) -> Iterator[tuple[str, int | None, Sequence[float]]]:
     """Yield metric, x where it is not one for the whole run, and the values by seed."""
     if place == "fig3":
-        trace = traces.get(run["name"])
+        trace = traces.get((run["dataset"], run["name"]))
         for panel in PANELS if trace is not None else ():
             for iteration, of in trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
                 yield panel, iteration, of[panel].to_list()

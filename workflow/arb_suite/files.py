@@ -15,7 +15,17 @@ import numpy as np
 
 from .jobs import UserError
 
-__all__ = ["array_hash", "atomic_file", "exclusive", "json_hash", "read_archive", "write_csv", "write_json", "write_npz"]
+__all__ = [
+    "array_hash",
+    "atomic_file",
+    "exclusive",
+    "json_hash",
+    "read_archive",
+    "read_choice",
+    "write_csv",
+    "write_json",
+    "write_npz",
+]
 
 
 @contextlib.contextmanager
@@ -79,6 +89,26 @@ def read_archive(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not intact:
         raise UserError(f"{path} does not match its SHA-256 in {path.stem}.json; delete it and give the command again")
     return arrays, description
+
+
+def read_choice(path: Path) -> dict[str, Any]:
+    """
+    Read which setting was chosen for a run, and the trials.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or is not what was made.
+
+    """
+    try:
+        choice = json.loads(path.read_text(encoding="utf-8"))
+        intact = choice["chosen"] in {trial["setting"] for trial in choice["trials"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error
+    if not intact:
+        raise UserError(f"{path} chooses a setting that was not tried; delete it and give the command again")
+    return choice
 
 
 def json_hash(content: Any) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .files import read_choice
+
 __all__ = ["read_metrics", "read_traces", "values_of", "with_choices"]
 
 Run = Mapping[str, Any]  # of the plan, as `workflow.Plan` hands it to the jobs
@@ -18,9 +20,12 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
     resolved = []
     for run in runs:
         for path in run["choice"] if run["selected"] else ():
-            choice = json.loads(Path(path).read_text(encoding="utf-8"))
+            choice = read_choice(Path(path))
             count = len({trial["setting"] for trial in choice["trials"]})
-            run = run | {"remark": f"chosen of {count} settings on the validation split: {choice['chosen']}"}
+            own = run["chosen_on"] == run["tuned_of"]
+            setting = f"chosen of {count} settings on the {choice['score_on']} split: {choice['chosen']}"
+            remark = setting if own else f"as {run['chosen_on']}, whose setting was {setting}"
+            run = run | {"remark": f"{remark}; otherwise as {run['tuned_of']}"}
         resolved.append(run)
     return resolved
 
@@ -44,8 +49,8 @@ def values_of(metrics: pd.DataFrame, run: Run, metric: str, share: float = 1.0) 
     return chosen.sort_values("seed")["value"].to_numpy(float)
 
 
-def read_traces(runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
-    """Return, for each selected run that was traced, what `trace.trace` said: one row per seed and iteration."""
+def read_traces(runs: Sequence[Run]) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return what `trace.trace` said of the selected runs, by data set and name: one row per seed and iteration."""
     traces = {}
     for run in runs:
         frames = []
@@ -54,5 +59,5 @@ def read_traces(runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
                 frame = pd.DataFrame(record["trace"])
                 frames.append(frame.assign(seed=int(seed), iteration=range(len(frame))))
         if frames:
-            traces[run["name"]] = pd.concat(frames, ignore_index=True)
+            traces[run["dataset"], run["name"]] = pd.concat(frames, ignore_index=True)
     return traces

@@ -40,7 +40,7 @@ def orderings(
     cells: Cells,
     runs: Sequence[Mapping[str, Any]],
     metrics: pd.DataFrame,
-    traces: Mapping[str, pd.DataFrame],
+    traces: Mapping[tuple[str, str], pd.DataFrame],
 ) -> pd.DataFrame:
     """
     Decide statements that one run is better than another.
@@ -78,8 +78,8 @@ def orderings(
             if {claim["left"], claim["right"]} <= set(tuned)
         ]
         for claim in [*claims, *again]:
-            if dataset != datasets[0] and not {claim["left"], claim["right"]} <= set(by_name):
-                continue  # a further data set may have few of the runs, and so few statements
+            if dataset != datasets[0] and not _is_about(claim, by_name):
+                continue
             sides = [by_name.get(claim[side]) for side in ("left", "right")]
             row = dict.fromkeys(COLUMNS, "") | {
                 "claim": claim["name"],
@@ -118,10 +118,18 @@ def orderings(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _is_about(claim: Ordering, by_name: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether a further data set, which may have few of the runs and no snapshots, has what a statement compares."""
+    names = {claim["left"], claim["right"]}
+    return names <= set(by_name) and (
+        all(by_name[name]["snapshots"] for name in names) or not {"left_share", "right_share"} & set(claim)
+    )
+
+
 def _values(
-    metrics: pd.DataFrame, traces: Mapping[str, pd.DataFrame], run: Mapping[str, Any], metric: str, share: float
+    metrics: pd.DataFrame, traces: Mapping[tuple[str, str], pd.DataFrame], run: Mapping[str, Any], metric: str, share: float
 ) -> np.ndarray:
-    trace = traces.get(run["name"])
+    trace = traces.get((run["dataset"], run["name"]))
     if trace is not None and metric in trace:  # the last steps of Fig. 3
         last = trace[trace["iteration"] >= 0.9 * (trace["iteration"].max() + 1)]
         return last.groupby("seed")[metric].mean().to_numpy()

@@ -14,7 +14,7 @@ from rich.table import Table
 __all__ = ["render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
-TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 140, 200
+TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 150, 200
 SETTINGS = ("customary", "tuned")
 VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
 # What a table or figure says, in the order of its orderings
@@ -130,7 +130,7 @@ def render_orderings(orderings: pd.DataFrame) -> str:
     """Return all orderings as plain text, with their summary above."""
     console = Console(file=io.StringIO(), width=ORDERINGS_WIDTH, color_system=None)
     decided = Table(
-        title="Left minus right in percentage points [95% t interval, paired over seeds], and the paper's difference",
+        title="Left minus right in percentage points, Fig. 3 in units of Z [95% t interval, paired over seeds]; the paper's",
         box=SIMPLE,
     )
     for heading, side in (("claim", "left"), ("data", "left"), ("left", "left"), ("right", "left"), ("paper", "right")):

@@ -94,7 +94,7 @@ def draw(place: str, table: pd.DataFrame) -> Figure:
 def _metrics(printed: pd.DataFrame, measured: pd.DataFrame) -> list[tuple[str, str]]:
     """Return which printed metric is drawn above which measured one."""
     theirs, ours = (list(dict.fromkeys(part["metric"])) for part in (printed, measured))
-    if set(ours) == set(theirs):
+    if not ours or set(ours) == set(theirs):
         return [(metric, metric) for metric in theirs]
     return [("linear_top1", "linear_top1"), ("linear_top5", "knn5_top1")]
 

@@ -23,10 +23,14 @@ from .seeds import stream_seed
 from .trace import trace
 from .views import random_view
 
-__all__ = ["build_optimizer", "snapshot_epochs", "train", "train_epoch"]
+__all__ = ["DivergedError", "build_optimizer", "snapshot_epochs", "train", "train_epoch"]
 
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10
+
+
+class DivergedError(UserError):
+    """Training that cannot go on: its loss is not finite, or cannot be computed of such embeddings."""
 
 
 def snapshot_epochs(epochs: int, count: int) -> list[int]:
@@ -158,7 +162,7 @@ def train_epoch(
             loss = method.loss(views, data.labels[batch], streams["method0"])
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
-            raise UserError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
+            raise DivergedError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
         if traced is not None:
@@ -166,7 +170,7 @@ def train_epoch(
         loss = loss / settings["loss_divisor"]
         losses.append(loss.item())
         if not np.isfinite(losses[-1]):
-            raise UserError(
+            raise DivergedError(
                 f"the loss is {losses[-1]} in epoch {epoch + 1}, step {step + 1};"
                 " choose a smaller learning_rate, or look at what the method makes of its input"
             )

@@ -3,7 +3,7 @@
 Imports no torch, so that the workflow can be planned in a moment.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .cells import PLACES, printed_cells, printed_sides, title
-from .checks import check_dataset, check_method, check_sizes, check_views, read_schema, validate
+from .checks import check_dataset, check_method, check_sizes, check_views, n_images, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
 from .jobs import UserError
@@ -150,10 +150,13 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         for name, (base, chosen_on) in tuned_runs(dataset, config[dataset]).items():
             selected = asked[base] or (wanted is not None and dataset in chosen and name in wanted)
             where = f"{dataset}.tuning.grids.{chosen_on}, for {base}"
-            tried = {
-                describe(change): resolve(where, base, changed(named[base], config[dataset], change), selected)
-                for change in grid_of(config[dataset], chosen_on)
-            }
+            tried = _tried(
+                partial(resolve, where, base, selected=selected), named[base], config[dataset], chosen_on, config["batch_size"]
+            )
+            if selected and base == chosen_on:
+                images = n_images(config[dataset], config[dataset]["tuning"]["fit_on"])
+                if tried["as configured"].training["batch_size"] > images:
+                    raise UserError(f"{where}: batch_size is larger than the {images} images that trials are fitted on")
             runs.append(_tuned(name, chosen_on, tried))
     if not any(run.selected for run in runs):
         raise UserError(f"methods: {config['methods']} names no run of {config['datasets']}")
@@ -215,12 +218,31 @@ def _resolve(
             "score_on": settings["score_on"],
             **settings["evaluation"],
             "code": code_version(
-                "arb_core.scaling", *(f"arb_suite.{name}" for name in ("determinism", "evaluate", "images", "seeds"))
+                "arb_core.scaling", *(f"arb_suite.{name}" for name in ("determinism", "evaluate", "images", "seeds", "train"))
             ),
         },
         selected=selected,
         variation_of=run.get("of"),
     )
+
+
+def _tried(
+    resolve: Callable[..., Run], run: Mapping[str, Any], settings: Mapping[str, Any], chosen_on: str, batch_size: int | None
+) -> dict[str, Run]:
+    """Return a run with every entry of a grid, by what is changed; without those that do not fit an overridden batch size."""
+    tried: dict[str, Run] = {}
+    for change in grid_of(settings, chosen_on):
+        try:
+            candidate = resolve(changed(run, settings, change))
+        except UserError:
+            if batch_size is None or not tried:
+                raise
+            continue
+        if candidate.config_hash in {other.config_hash for other in tried.values()}:
+            where = f"{candidate.dataset}.tuning.grids.{chosen_on}"
+            raise UserError(f"{where}: {describe(change)!r} is what is tried already; give each setting once")
+        tried[describe(change)] = candidate
+    return tried
 
 
 def _tuned(name: str, chosen_on: str, candidates: Mapping[str, Run]) -> Run:
@@ -283,6 +305,8 @@ def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]
             _check_named(f"{where}: ", ordering[side], named)
             if ordering.get("main") and named[ordering[side]].variation_of:
                 raise UserError(f"{where}: {ordering[side]} is a variation and not in the main table; leave main out")
+            if ordering.get("main") and not ordering.get("paper", {"place": "table"})["place"].startswith("table"):
+                raise UserError(f"{where}: the main table has no figures; leave main out")
             share, count = ordering.get(f"{side}_share", 1.0), named[ordering[side]].training["snapshots"]
             if share * (count or 1) % 1 > 1e-9:
                 raise UserError(f"{where}: {side}_share {share} is none of the {count} snapshots of {ordering[side]}")
@@ -297,6 +321,10 @@ def _check_counterparts(counterparts: Mapping[str, Sequence[Mapping[str, Any]]],
         for entry in entries:
             _check_named(f"counterparts.{place}: ", entry["run"], named)
             columns = entry["printed"]
+            if "method" not in columns:
+                raise UserError(
+                    f"counterparts.{place}: {entry['run']}: printed does not say which method's cells it stands for"
+                )
             if not any(all(cell.get(name) == value for name, value in columns.items()) for cell in cells):
                 asked = ", ".join(f"{name} {value}" for name, value in columns.items())
                 raise UserError(f"counterparts.{place}: {title(place)} has no cell with {asked}")

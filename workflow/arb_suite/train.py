@@ -1,7 +1,6 @@
 """Train the seeds of one run and evaluate them, in one process: importing the libraries takes as long as some epochs."""
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 from .checkpoints import save_state
 from .determinism import compute_deterministically
 from .evaluate import evaluate
-from .files import exclusive, json_hash, write_csv, write_json, write_npz
+from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
 from .images import load_images
 from .jobs import job_parser, read_resolved, run_job
 from .method import new_method
@@ -59,7 +58,7 @@ def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:
     """Return the training settings; of several, those that were chosen."""
     settings = read_resolved(options.settings)
     for choice in options.choice:
-        settings = settings[json.loads(choice.read_text(encoding="utf-8"))["chosen"]]
+        settings = settings[read_choice(choice)["chosen"]]
     return settings
 
 

@@ -11,7 +11,7 @@ from .evaluate import evaluate
 from .files import exclusive, json_hash, write_json
 from .images import load_images
 from .jobs import UserError, job_parser, read_resolved, run_job
-from .pretrain import train
+from .pretrain import DivergedError, train
 from .progress import Progress
 from .settings import checkpoint_path
 
@@ -62,7 +62,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             try:
                 with exclusive(checkpoint.with_suffix(".lock")):
                     method, _, _ = train(fitted, training, seed, checkpoint, progress)
-            except UserError as error:  # it diverged: that is what was found of this setting
+            except DivergedError as error:  # that is what was found of this setting
                 report(f"{options.name}, {setting}, seed {seed}: {error}")
                 scores.setdefault(setting, []).append(-np.inf)
                 trials.append(trial | {"failed": str(error)})
@@ -80,7 +80,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             "trials": trials,
             "fit_on": training["fit_on"],
             "score_on": grid["evaluation"]["score_on"],
-            "n_eval": len(scored.images),
+            "n_eval": len(scored.source.unique()),  # renders of one source are one cluster
             "data_hash": scored.data_hash,
         },
     )

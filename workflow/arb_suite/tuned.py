@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .files import atomic_file, write_csv
+from .files import atomic_file, read_choice, write_csv
 from .jobs import job_parser, run_job
 from .measured import read_metrics, with_choices
 from .page import render_tuned
@@ -60,7 +60,7 @@ def read_trials(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = []
     for run in runs:
         for path in run["choice"] if run["selected"] else ():
-            choice = json.loads(Path(path).read_text(encoding="utf-8"))
+            choice = read_choice(Path(path))
             shared = {"run": run["tuned_of"], "method": run["label"], "proj_dim": run["proj_dim"], "n_eval": choice["n_eval"]}
             rows += [
                 shared

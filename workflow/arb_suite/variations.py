@@ -8,7 +8,7 @@ from .jobs import UserError
 __all__ = ["changed", "check_tuning", "describe", "grid_of", "tuned_name", "tuned_runs", "with_likes", "with_variations"]
 
 Settings = Mapping[str, Any]  # of a data set, or of one run
-NOT_HANDED_ON = ("paper_dim", "snapshots", "trace")  # from a run to its variations
+NOT_HANDED_ON = ("paper_dim", "remark", "snapshots", "trace")  # from a run to its variations
 
 
 def tuned_name(run: str) -> str:
@@ -40,7 +40,7 @@ def with_variations(dataset: str, settings: Settings) -> dict[str, Settings]:
     Return the runs of a data set and their variations.
 
     A variation is a run with other entries, mappings entry by entry, without its row
-    in the paper and without what is recorded of it during training.
+    in the paper, what is remarked on that, and what is recorded during training.
 
     """
     runs: dict[str, Settings] = dict(settings["runs"])
@@ -130,8 +130,9 @@ def check_tuning(dataset: str, settings: Settings) -> None:
             f"{dataset}.tuning.grids: every method is to have as many trials as the others, but they have: {counts}"
         )
     shared = {"fit_on": tuning["fit_on"], "score_on": tuning["score_on"]}
-    if tuning["score_on"] in tuning["fit_on"] or tuning["score_on"] == settings["score_on"]:
+    kept_out = settings["score_on"]
+    if tuning["score_on"] in (*tuning["fit_on"], kept_out) or kept_out in tuning["fit_on"]:
         raise UserError(
             f"{dataset}.tuning: {shared}: settings are to be chosen on images that are neither fitted nor those of the results"
-            f" ({settings['score_on']}); choose others"
+            f" ({kept_out}), and those never fitted; choose others"
         )

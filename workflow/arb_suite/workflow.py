@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from .cells import printed_file
 from .checkpoints import verify_state
 from .code_version import code_version
-from .files import exclusive, read_archive
+from .files import exclusive, read_archive, read_choice
 from .jobs import PARENT, SENTENCES, UserError
 from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
@@ -49,7 +49,7 @@ class Plan:
             _stop(str(error))
         self.runs = [run for run in self.configured if run.selected]
         self.config = with_likes(config)
-        self._by_place = {(run.dataset, run.name): run for run in self.runs}
+        self._by_place = {(run.dataset, run.name): run for run in self.configured}
         if Path("results").exists() and not Path("results").is_dir():
             _stop("results is a file, but it has to be the folder of the results; move it away")
         # Jobs use the interpreter that runs the workflow, active or not, and the code of the clone that one stands in,
@@ -136,6 +136,10 @@ class Plan:
         return [
             path for run in self._runs_of(place) if run.selected and place == "fig3" for path in _files_of(run, "training.json")
         ]
+
+    def traced(self) -> list[str]:
+        """Return the records of training of all runs that were traced."""
+        return [path for run in self.runs if run.training["trace"] for path in _files_of(run, "training.json")]
 
     def tables(self) -> str:
         """Return what the main table needs to know of the plan, as JSON."""
@@ -234,7 +238,9 @@ class Plan:
             "trace": run.training["trace"],
             "n_eval": n_eval,
             "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} {run.dataset} of {renders} each",
-            "remark": run.remark,
+            "remark": "" if run.chosen_on else run.remark,
+            "chosen_on": run.chosen_on,
+            "snapshots": run.training["snapshots"],
             "tuned_of": run.variation_of if run.chosen_on else None,
             "choice": _choice_of(run),
             "metrics": _files_of(run, "metrics.csv"),
@@ -287,11 +293,13 @@ def begin(plan: Plan, jobs: Iterable[tuple[str, Any]]) -> None:
         probe.unlink()
     except OSError as error:
         _stop(f"the folder results cannot be written ({error.strerror}); allow writing to it")
-    # Before snakemake deletes the outputs of a job that it is about to run again: is what it would read intact?
+    # Before snakemake deletes the outputs of a job that it is about to run again: is all intact that is there?
     try:
         for path in sorted({Path(f"results/data/{run.dataset}.npz") for run in plan.runs}):
             if path.exists():
                 read_archive(path)
+        for path in sorted(Path("results/tuning").glob("*/*.json")):
+            read_choice(path)
         for path in sorted(Path("results/runs").glob("*/*/*/encoders.state")):
             verify_state(path)
     except UserError as error:

@@ -71,9 +71,10 @@ rule orderings:
     input:
         metrics=PLAN.all_metrics(),
         choices=PLAN.trials(),
+        trainings=PLAN.traced(),
         printed=expand(
             "workflow/paper/{name}.csv",
-            name=["tables", "fig4", "fig5", "fig6", "fig7"],
+            name=["tables", "fig3", "fig4", "fig5", "fig6", "fig7"],
         ),
     output:
         table="results/orderings.csv",
