@@ -43,6 +43,7 @@ STYLES = {
 }
 STYLE = {
     "font.size": 9,
+    "xtick.labelsize": 7.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 9,
