@@ -391,7 +391,6 @@ BAD_TABLES = [
     (f"{TUNING}.score_on", "test", ["tuning", "test", "choose others"]),
     (f"{TUNING}.score_on", "train", ["tuning", "train", "choose others"]),
     (f"{TUNING}.fit_on", ["train", "test"], ["tuning", "test", "choose others"]),
-    (f"{TUNING}.grids.simclr", [{"rate": 2}, {"options": {"temperature": 0.2}}], ["grids.simclr", "temperature 0.2", "once"]),
     ("counterparts.fig4", [{"run": "simclr", "printed": {}}], ["counterparts.fig4", "which method"]),
     (f"{TUNING}.seeds", 0, ["tuning.seeds", "minimum of 1"]),
     (f"{TUNING}.places", ["fig3"], ["tuning.places", "fig3"]),

@@ -225,6 +225,13 @@ def test_a_plan_for_some_runs_has_what_their_rules_ask_for(whole_config, whole_p
             assert plan.choice(wildcards) == [f"results/tuning/digits/{run.chosen_on}.json"]
 
 
+def test_what_is_configured_already_is_not_tried_twice(whole_config):
+    whole_config["digits"]["runs"]["arb_d32"]["options"]["ridge"] = 0.01
+    runs = {run.name: run for run in plan_runs(whole_config) if run.dataset == "digits"}
+    assert list(runs["arb_d32_tuned"].candidates) == ["as configured", "rates x 2"]
+    assert len(runs["arb_d256_tuned"].candidates) == 3
+
+
 def test_what_does_not_fit_the_batch_of_an_experiment_is_not_tried(whole_config, whole_plan):
     plan = Plan({**whole_config, "batch_size": 64})
     grid = json.loads(plan.grid(SimpleNamespace(dataset="digits", run="w_mse")))

@@ -229,7 +229,13 @@ def _resolve(
 def _tried(
     resolve: Callable[..., Run], run: Mapping[str, Any], settings: Mapping[str, Any], chosen_on: str, batch_size: int | None
 ) -> dict[str, Run]:
-    """Return a run with every entry of a grid, by what is changed; without those that do not fit an overridden batch size."""
+    """
+    Return a run with every entry of a grid, by what is changed.
+
+    Without those that are what the run is configured with, as where a user changed
+    it, and those that do not fit an overridden batch size: both are of experiments.
+
+    """
     tried: dict[str, Run] = {}
     for change in grid_of(settings, chosen_on):
         try:
@@ -238,10 +244,8 @@ def _tried(
             if batch_size is None or not tried:
                 raise
             continue
-        if candidate.config_hash in {other.config_hash for other in tried.values()}:
-            where = f"{candidate.dataset}.tuning.grids.{chosen_on}"
-            raise UserError(f"{where}: {describe(change)!r} is what is tried already; give each setting once")
-        tried[describe(change)] = candidate
+        if candidate.config_hash not in {other.config_hash for other in tried.values()}:
+            tried[describe(change)] = candidate
     return tried
 
 
