@@ -1,7 +1,6 @@
 """Training states on disk: atomic, verified by their hash, loaded without executing anything.
 
-A file is one line of JSON, with the SHA-256 of the rest, and the rest is in torch's format. torch itself is imported where it
-is needed, so that a workflow can verify files in a moment.
+A file is one line of JSON, with the SHA-256 of the rest, and the rest is in torch's format.
 """
 
 import hashlib
@@ -10,15 +9,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .files import atomic_file
 
-__all__ = ["load_state", "save_state", "verify_state"]
+__all__ = ["load_state", "save_state"]
 
 
 def save_state(path: Path, state: Any) -> None:
     """Write a nested dictionary of tensors and plain values."""
-    import torch
-
     buffer = io.BytesIO()
     torch.save(state, buffer)
     header = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
@@ -36,16 +35,14 @@ def load_state(path: Path) -> Any:
         If the file is not what was written: truncated, damaged or foreign.
 
     """
-    import torch
-
-    payload = verify_state(path)
+    payload = _verified(path)
     try:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} does not hold a training state: {error}") from error
 
 
-def verify_state(path: Path) -> bytes:
+def _verified(path: Path) -> bytes:
     """Return what follows the header of a file, or raise ValueError where it is not what was written."""
     header, _, payload = path.read_bytes().partition(b"\n")
     if hashlib.sha256(payload).hexdigest() != _parse(header).get("sha256"):

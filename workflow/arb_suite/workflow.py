@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .cells import printed_file
-from .checkpoints import verify_state
 from .code_version import code_version
 from .files import exclusive, read_archive, read_choice
 from .jobs import PARENT, SENTENCES, UserError
@@ -293,19 +292,15 @@ def begin(plan: Plan, jobs: Iterable[tuple[str, Any]]) -> None:
         probe.unlink()
     except OSError as error:
         _stop(f"the folder results cannot be written ({error.strerror}); allow writing to it")
-    # Before snakemake deletes the outputs of a job that it is about to run again: is all intact that is there?
+    # Before snakemake deletes the outputs of a job that it is about to run again: is what it would read intact?
     try:
         for path in sorted({Path(f"results/data/{run.dataset}.npz") for run in plan.runs}):
             if path.exists():
                 read_archive(path)
         for path in sorted(Path("results/tuning").glob("*/*.json")):
             read_choice(path)
-        for path in sorted(Path("results/runs").glob("*/*/*/encoders.state")):
-            verify_state(path)
     except UserError as error:
         _stop(str(error))
-    except ValueError as error:
-        _stop(f"{error}; delete it and give the command again")
     for variable, name in ((COUNT_FILE, "progress"), (SENTENCES, "sentences")):
         path = Path(f".snakemake/arb_suite.{name}").resolve()
         path.write_bytes(b"")
