@@ -50,7 +50,7 @@ def render_html(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
 
 def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     """Return the measured part of the table and the orderings as plain text."""
-    console = Console(file=io.StringIO(), width=TEXT_WIDTH, color_system=None)
+    console = _console(TEXT_WIDTH)
     measured = Table(title="Measured on the embedded digits: accuracy in % [95% t interval over seeds]", box=SIMPLE)
     for heading, side in (("method", "left"), ("d", "right"), ("linear top-1", "right"), ("kNN, k = 5", "right")):
         measured.add_column(heading, justify=side)
@@ -77,12 +77,12 @@ def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     console.print("an interval without 0 can be inconclusive.")
     not_run = int((_printed(table)["verdict"] == "not run").sum())
     console.print(f"{not_run} of the {len(_printed(table))} printed cells of Table 1 were not run; their rows say how.")
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return _text(console)
 
 
 def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
     """Return the table of tuned settings as plain text, the best tuned first."""
-    console = Console(file=io.StringIO(), width=TEXT_WIDTH, color_system=None)
+    console = _console(TEXT_WIDTH)
     shown = Table(
         title="Customary settings and those chosen on the validation split: linear top-1 [95% t interval] and kNN, in %",
         box=SIMPLE,
@@ -104,12 +104,12 @@ def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
     for _, row in sorted(rows, key=lambda entry: -entry[0]):
         shown.add_row(*row)
     console.print(shown)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return _text(console)
 
 
 def render_summary(orderings: pd.DataFrame) -> str:
     """Return how many of the orderings of each table and figure were supported, at which settings, as plain text."""
-    console = Console(file=io.StringIO(), width=SUMMARY_WIDTH, color_system=None)
+    console = _console(SUMMARY_WIDTH)
     counted = Table(title="How many of the orderings that a table or figure claims are found on the embedded data", box=SIMPLE)
     for heading in ("in", "what it says", "data", "settings"):
         counted.add_column(heading, no_wrap=True)
@@ -123,12 +123,12 @@ def render_summary(orderings: pd.DataFrame) -> str:
             place = name.replace("Table", "Table ").replace("Figure", "Fig. ")
             counted.add_row(place, MESSAGES.get(name, ""), dataset, setting, *(str(count or "") for count in counts))
     console.print(counted)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return _text(console)
 
 
 def render_orderings(orderings: pd.DataFrame) -> str:
     """Return all orderings as plain text, with their summary above."""
-    console = Console(file=io.StringIO(), width=ORDERINGS_WIDTH, color_system=None)
+    console = _console(ORDERINGS_WIDTH)
     decided = Table(
         title="Left minus right in percentage points, Fig. 3 in units of Z [95% t interval, paired over seeds]; the paper's",
         box=SIMPLE,
@@ -143,7 +143,16 @@ def render_orderings(orderings: pd.DataFrame) -> str:
             row["claim"], row["dataset"], row["left"], row["right"], row["paper_difference"], difference, row["verdict"]
         )
     console.print(decided)
-    return render_summary(orderings) + "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return render_summary(orderings) + _text(console)
+
+
+def _console(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, color_system=None)
+
+
+def _text(console: Console) -> str:
+    """Return what was printed, without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def _printed(table: pd.DataFrame) -> pd.DataFrame:

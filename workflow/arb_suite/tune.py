@@ -49,11 +49,12 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     grid = read_resolved(options.grid)
     scores: dict[str, list[float]] = {}
     trials = []
+    shared = grid["candidates"][0]["training"]  # in threads and images
+    compute_deterministically(shared["threads"])
+    fitted = load_images(options.data, shared["fit_on"])
+    scored = load_images(options.data, [grid["evaluation"]["score_on"]])
+    seeds = range(grid["seeds"])
     for setting, training in ((candidate["setting"], candidate["training"]) for candidate in grid["candidates"]):
-        compute_deterministically(training["threads"])
-        fitted = load_images(options.data, training["fit_on"])
-        scored = load_images(options.data, [grid["evaluation"]["score_on"]])
-        seeds = range(grid["seeds"])
         progress = Progress(f"{options.name}, {setting}", training["epochs"], seeds, report)
         for seed in seeds:
             progress.seed(seed)
@@ -78,7 +79,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             "metric": grid["metric"],
             "chosen": chosen,
             "trials": trials,
-            "fit_on": training["fit_on"],
+            "fit_on": shared["fit_on"],
             "score_on": grid["evaluation"]["score_on"],
             "n_eval": len(scored.source.unique()),  # renders of one source are one cluster
             "data_hash": scored.data_hash,
