@@ -61,7 +61,7 @@ def test_every_run_has_its_row_with_mean_and_interval(made, whole_plan, place):
     entries = whole_plan.config["counterparts"][place]
     times = 2 * (3 if place == "fig7" else 1)
     assert (measured["variant"] != "tuned").sum() == times * len(entries)
-    assert (measured["variant"] == "tuned").sum() == times * {"table3": 2, "fig4": 6, "fig5": 6, "fig7": 3}.get(place, 0)
+    assert (measured["variant"] == "tuned").sum() == times * {"table2": 8, "table3": 2, "fig4": 6, "fig5": 6, "fig7": 3}.get(place, 0)
     assert set(measured["n_seeds"]) == {"3"}
     assert (measured["ci_low"].astype(float) < measured["measured"].astype(float)).all()
     if place in X:
@@ -84,7 +84,7 @@ def test_what_a_figure_is_drawn_over_is_that_of_the_run(made):
         measured = table[(table["dataset"] == "digits") & (table["metric"] == table["metric"].iloc[-1])]
         return list(dict.fromkeys(measured[X[place]]))
 
-    assert drawn("fig4") == ["8", "32", "64", "256"]
+    assert drawn("fig4") == ["4", "32", "256", "512"]
     assert drawn("fig5") == ["32", "64", "128"]
     assert drawn("fig6") == ["1", "8", "64"]
     assert drawn("fig7") == ["0", "2", "20"]

@@ -131,6 +131,16 @@ def test_a_share_of_the_epochs_is_what_was_measured_then(cells, run, measured):
     assert "after 30% of the epochs" in decided["left"].item()
 
 
+def test_a_run_is_compared_with_itself_in_another_metric(cells, run, measured):
+    runs = [run("arb", 256, name="arb_d256")]
+    metrics = measured((runs[0], "linear_top1", BASE), (runs[0], "knn5_top1", BASE - 2))
+    claim = {"name": "Table3.probe_arb", "left": "arb_d256", "right": "arb_d256", "metric": "linear_top1"}
+    claim |= {"right_metric": "knn5_top1", "paper": {"place": "table3", "left": {"method": "ARB"}, "right": {"method": "ARB"}}}
+    (decided,) = orderings([claim], cells, runs, metrics, {}).to_dict("records")
+    assert (decided["measured_difference"], decided["paper_difference"]) == ("2.00", "-2.91")  # 68.19 - 71.10
+    assert decided["note"].startswith("linear_top1 minus knn5_top1; paper: Table 3, CIFAR-100, ARB; ")
+
+
 def test_what_was_traced_is_compared_over_the_last_tenth(cells, run, measured):
     runs = [run(name, 64, name=name) for name in ("left", "right")]
     steps = pd.DataFrame({"seed": np.repeat([0, 1, 2], 20), "iteration": np.tile(np.arange(20), 3)})

@@ -165,6 +165,8 @@ PLACE = {"table": "table1", "dataset": "CIFAR-100", "left": ["ARB", "2048"], "ri
             {"paper": {"place": "fig4", "left": {"proj_dim": "32"}, "right": {"proj_dim": "64"}}},
             ["Table1.simclr", "no figures", "leave main out"],
         ),
+        ({"right": "arb_d256"}, ["Table1.simclr", "both sides are arb_d256 in linear_top1"]),
+        ({"right_metric": "knn5_top1"}, ["Table1.simclr", "0 cells", "knn5_top1"]),
         ({"left_share": 0.35}, ["Table1.simclr", "left_share 0.35", "10 snapshots of arb_d256"]),
     ],
 )
@@ -363,13 +365,13 @@ def test_checkpoints_are_kept_apart_by_hash_and_seed(config):
 
 TUNING = "digits.tuning"
 BAD_TABLES = [
-    ("digits.variations.arb_d64.of", "nonsense", ["variations.arb_d64", "nonsense", "arb_d32"]),
+    ("digits.variations.arb_d512.of", "nonsense", ["variations.arb_d512", "nonsense", "arb_d256"]),
     ("digits.variations.arb_d32", {"of": "arb_d256"}, ["variations.arb_d32", "already", "another name"]),
-    ("digits.variations.arb_d64.training", {"epochs": -4}, ["arb_d64", "-4", "minimum of 0"]),
-    ("digits.variations.arb_d64.options", {"groups": 3}, ["variations.arb_d64", "groups 3", "divisor of 64"]),
-    ("digits.variations.arb_d64.nonsense", 1, ["nonsense"]),
+    ("digits.variations.arb_d512.training", {"epochs": -4}, ["arb_d512", "-4", "minimum of 0"]),
+    ("digits.variations.arb_d512.options", {"groups": 3}, ["variations.arb_d512", "groups 3", "divisor of 512"]),
+    ("digits.variations.arb_d512.nonsense", 1, ["nonsense"]),
     ("digits.variations.arb_l2.options", {"ablation": "nonsense"}, ["arb_l2", "nonsense", "off_diagonal"]),
-    ("digits.variations.arb_d64.snapshots", 0, ["arb_d64", "0", "minimum of 1"]),
+    ("digits.variations.arb_d512.snapshots", 0, ["arb_d512", "0", "minimum of 1"]),
     ("counterparts.table9", [], ["table9"]),
     ("counterparts.table5", [{"run": "nonsense", "printed": {}}], ["counterparts.table5", "nonsense", "arb_instance_d32"]),
     (
@@ -385,16 +387,16 @@ BAD_TABLES = [
     (f"{TUNING}.grids.simclr", [{"options": {"colour": 1}}, {"rate": 2}], ["tuning.grids.simclr", "colour"]),
     (f"{TUNING}.grids.simclr", [{"rate": 2}, {"rate": 2}], ["tuning.grids.simclr", "rates x 2", "twice"]),
     (f"{TUNING}.grids.arb_d32", [{"options": {"groups": 3}}, {"rate": 2}], ["arb_d32", "groups 3", "divisor"]),
-    (f"{TUNING}.also.nonsense", ["arb_d8"], ["tuning.also", "nonsense", "arb_d32"]),
-    (f"{TUNING}.also.arb_d32", ["nonsense"], ["tuning.also", "nonsense", "arb_d8"]),
-    (f"{TUNING}.also.arb_d32", ["arb_d8", "arb_d8"], ["arb_d8_tuned", "once"]),
+    (f"{TUNING}.also.nonsense", ["arb_d4"], ["tuning.also", "nonsense", "arb_d32"]),
+    (f"{TUNING}.also.arb_d32", ["nonsense"], ["tuning.also", "nonsense", "arb_d4"]),
+    (f"{TUNING}.also.arb_d32", ["arb_d4", "arb_d4"], ["arb_d4_tuned", "once"]),
     (f"{TUNING}.score_on", "test", ["tuning", "test", "choose others"]),
     (f"{TUNING}.score_on", "train", ["tuning", "train", "choose others"]),
     (f"{TUNING}.fit_on", ["train", "test"], ["tuning", "test", "choose others"]),
     ("counterparts.fig4", [{"run": "simclr", "printed": {}}], ["counterparts.fig4", "which method"]),
     (f"{TUNING}.seeds", 0, ["tuning.seeds", "minimum of 1"]),
     (f"{TUNING}.places", ["fig3"], ["tuning.places", "fig3"]),
-    ("digits.variations.arb_d8_tuned", {"of": "arb_d32"}, ["two runs", "arb_d8_tuned"]),
+    ("digits.variations.arb_d4_tuned", {"of": "arb_d32"}, ["two runs", "arb_d4_tuned"]),
     ("glyphs.runs.nonsense", {}, ["glyphs.runs", "nonsense", "arb_d32"]),
     ("glyphs.runs.arb_d256", {"label": "ARB", "epochs": 3}, ["glyphs.runs.arb_d256", "epochs"]),
     ("glyphs.runs.arb_instance_d256", {}, ["arb_d256 and arb_instance_d256", "label"]),
@@ -447,8 +449,8 @@ def test_a_batch_that_trials_cannot_fill_is_refused(whole_config):
 
 
 def test_a_tuned_run_can_be_asked_for_alone(whole_config):
-    chosen = {run.name for run in plan_runs(changed(whole_config, methods="arb_d8_tuned")) if run.selected}
-    assert chosen == {"arb_d8_tuned"}
+    chosen = {run.name for run in plan_runs(changed(whole_config, methods="arb_d4_tuned")) if run.selected}
+    assert chosen == {"arb_d4_tuned"}
 
 
 def test_a_data_set_that_is_like_another_has_its_settings_and_some_of_its_runs(whole_config):

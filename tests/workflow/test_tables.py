@@ -66,19 +66,19 @@ def test_both_settings_and_both_data_sets_are_in_the_tables(tuned):
 def test_orderings_are_decided_at_both_settings_with_a_neighbours_choice(clean_copy, tmp_path):
     workflow = clean_copy(tmp_path)
     workflow.target = "results/orderings.csv"
-    options = ("epochs=1", "seeds=3", "methods=arb_d8,barlow_twins_d8")
+    options = ("epochs=1", "seeds=3", "methods=arb_d4,barlow_twins_d4")
     status, printed = workflow.run("results/fig4.csv", config=options)
     assert status == 0, printed
     decided = {row["claim"]: row for row in table_of(workflow, "orderings.csv") if row["measured_difference"]}
-    assert set(decided) == {"Figure4.d8", "Figure4.d8.tuned"}
+    assert set(decided) == {"Figure4.d4", "Figure4.d4.tuned"}
     drawn = [row for row in table_of(workflow, "fig4.csv") if row["measured"] and row["metric"] == "linear_top1"]
     measured = {(row["method"], row["variant"]): float(row["measured"]) for row in drawn}
     assert len(measured) == 4
-    for claim, variant in (("Figure4.d8", ""), ("Figure4.d8.tuned", "tuned")):
+    for claim, variant in (("Figure4.d4", ""), ("Figure4.d4.tuned", "tuned")):
         difference = measured["ARB", variant] - measured["Barlow Twins", variant]
         assert abs(float(decided[claim]["measured_difference"]) - difference) < 0.011
         assert decided[claim]["n_seeds"] == "3"
-    assert "as arb_d32, whose setting was chosen of 3 settings" in decided["Figure4.d8.tuned"]["note"]
+    assert "as arb_d32, whose setting was chosen of 3 settings" in decided["Figure4.d4.tuned"]["note"]
 
 
 def test_a_lost_choice_is_made_again_from_checkpoints_and_gives_the_same_bytes(tuned):

@@ -7,7 +7,20 @@ from typing import Any
 from .jobs import UserError
 from .printed import Row, number, read_rows
 
-__all__ = ["FIGURES", "METHODS", "PLACES", "Cells", "Ordering", "X", "printed_cells", "printed_file", "printed_sides", "title"]
+__all__ = [
+    "FIGURES",
+    "METHODS",
+    "PLACES",
+    "SIDES",
+    "Cells",
+    "Ordering",
+    "X",
+    "metric_of",
+    "printed_cells",
+    "printed_file",
+    "printed_sides",
+    "title",
+]
 
 Ordering = Mapping[str, Any]  # of the configuration
 Cells = Mapping[str, Sequence[Mapping[str, str]]]  # by table or figure
@@ -21,6 +34,7 @@ X = {"fig3": "iteration", "fig4": "proj_dim", "fig5": "batch_size", "fig6": "gro
 METHODS = {"arb": "ARB", "barlow_twins": "Barlow Twins", "simclr": "SimCLR", "direct": "Direct alignment"}
 METRICS = {"acc1": "linear_top1", "acc5": "linear_top5"}
 _DATASETS = {"fig3": "CIFAR-100", "fig4": "ImageNet-100", "fig5": "CIFAR-100", "fig6": "CIFAR-100", "fig7": "CIFAR-100"}
+SIDES = ("left", "right")  # of an ordering
 _THEIRS = {"fig4": "dim", "fig5": "batch_size", "fig6": "groups", "fig7": "epoch"}  # what their files call x
 
 
@@ -68,6 +82,11 @@ def printed_cells(folder: Path, place: str) -> list[Row]:
     return cells
 
 
+def metric_of(ordering: Ordering, side: str) -> str:
+    """Return what one side of an ordering is measured in."""
+    return ordering.get(f"{side}_metric", ordering["metric"])
+
+
 def printed_sides(ordering: Ordering, cells: Cells) -> list[Mapping[str, str]]:
     """
     Return the two printed cells that an ordering refers to.
@@ -79,10 +98,9 @@ def printed_sides(ordering: Ordering, cells: Cells) -> list[Mapping[str, str]]:
 
     """
     paper = ordering["paper"]
-    shared = {"metric": paper.get("metric", ordering["metric"])} | paper.get("both", {})
     found = []
-    for side in ("left", "right"):
-        columns = shared | paper[side]
+    for side in SIDES:
+        columns = {"metric": paper.get("metric", metric_of(ordering, side))} | paper.get("both", {}) | paper[side]
         matching = [cell for cell in cells[paper["place"]] if all(cell.get(name) == value for name, value in columns.items())]
         if len(matching) != 1:
             asked = ", ".join(f"{name} {value}" for name, value in columns.items())

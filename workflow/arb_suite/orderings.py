@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .cells import PLACES, Cells, Ordering, printed_cells, printed_sides, title
+from .cells import PLACES, SIDES, Cells, Ordering, metric_of, printed_cells, printed_sides, title
 from .files import atomic_file, write_csv
 from .jobs import job_parser, run_job
 from .measured import read_metrics, read_traces, values_of, with_choices
@@ -80,7 +80,7 @@ def orderings(
         for claim in [*claims, *again]:
             if dataset != datasets[0] and not _is_about(claim, by_name):
                 continue
-            sides = [by_name.get(claim[side]) for side in ("left", "right")]
+            sides = [by_name.get(claim[side]) for side in SIDES]
             row = dict.fromkeys(COLUMNS, "") | {
                 "claim": claim["name"],
                 "dataset": dataset,
@@ -93,8 +93,8 @@ def orderings(
                 row["paper_difference"] = str(left - right)
             rows.append(row)
             values = [
-                _values(metrics, traces, run, claim["metric"], claim.get(f"{side}_share", 1.0)) if run else np.empty(0)
-                for side, run in zip(("left", "right"), sides, strict=True)
+                _values(metrics, traces, run, metric_of(claim, side), claim.get(f"{side}_share", 1.0)) if run else np.empty(0)
+                for side, run in zip(SIDES, sides, strict=True)
             ]
             if all(len(v) for v in values):
                 comparison = paired_comparison(*values)
@@ -149,10 +149,11 @@ def _title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
 
 
 def _note(claim: Ordering, sides: Sequence[Mapping[str, Any] | None], cells: Cells) -> str:
-    parts = [claim["metric"]]
+    parts = [" minus ".join(dict.fromkeys(metric_of(claim, side) for side in SIDES))]
     if "paper" in claim:
         place = claim["paper"]["place"]
-        differing = [" ".join(f"{value}" for name, value in claim["paper"][side].items()) for side in ("left", "right")]
+        differing = [" ".join(f"{value}" for name, value in claim["paper"][side].items()) for side in SIDES]
+        differing = list(dict.fromkeys(differing))
         dataset = printed_sides(claim, cells)[0]["dataset"]
         parts.append(f"paper: {title(place)}, {dataset}, {' minus '.join(differing)}")
     parts += dict.fromkeys(f"{run['label']}: {run['remark']}" for run in sides if run is not None and run["remark"])

@@ -20,8 +20,9 @@ VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
 # What a table or figure says, in the order of its orderings
 MESSAGES = {
     "Table1": "P1, P2: ARB above every other symmetric row",
+    "Table1_asymmetric": "P15, bold: BYOL above every other asymmetric row",
     "Table2": "P12: ARB above Barlow Twins at every d and length",
-    "Table3": "P3: with the base, no collapse (linear, kNN)",
+    "Table3": "P3, P16: with the base, no collapse; linear at least kNN",
     "Table4": "P9: ARB above each of its variants",
     "Table5": "P10: feature level above instance level",
     "Figure3": "P21: Z varies more with ARB than with direct alignment",
@@ -120,7 +121,7 @@ def render_summary(orderings: pd.DataFrame) -> str:
     for dataset, of_data in orderings.groupby("dataset", sort=False):
         for (name, setting), rows in of_data.groupby([family, settings], sort=False):
             counts = [(rows["verdict"] == verdict).sum() for verdict in VERDICTS]
-            place = name.replace("Table", "Table ").replace("Figure", "Fig. ")
+            place = name.replace("Table", "Table ").replace("Figure", "Fig. ").replace("_", ", ")
             counted.add_row(place, MESSAGES.get(name, ""), dataset, setting, *(str(count or "") for count in counts))
     console.print(counted)
     return _text(console)

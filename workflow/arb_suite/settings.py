@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .cells import PLACES, printed_cells, printed_sides, title
+from .cells import PLACES, SIDES, metric_of, printed_cells, printed_sides, title
 from .checks import check_dataset, check_method, check_sizes, check_views, n_images, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
@@ -305,7 +305,7 @@ def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]
     cells = {place: printed_cells(FOLDER, place) for place in PLACES}
     for ordering in orderings:
         where = f"orderings: {ordering['name']}"
-        for side in ("left", "right"):
+        for side in SIDES:
             _check_named(f"{where}: ", ordering[side], named)
             if ordering.get("main") and named[ordering[side]].variation_of:
                 raise UserError(f"{where}: {ordering[side]} is a variation and not in the main table; leave main out")
@@ -314,6 +314,9 @@ def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]
             share, count = ordering.get(f"{side}_share", 1.0), named[ordering[side]].training["snapshots"]
             if share * (count or 1) % 1 > 1e-9:
                 raise UserError(f"{where}: {side}_share {share} is none of the {count} snapshots of {ordering[side]}")
+        sides = [(ordering[side], metric_of(ordering, side), ordering.get(f"{side}_share", 1.0)) for side in SIDES]
+        if sides[0] == sides[1]:
+            raise UserError(f"{where}: both sides are {sides[0][0]} in {sides[0][1]}; compare two things")
         if "paper" in ordering:
             printed_sides(ordering, cells)
 
