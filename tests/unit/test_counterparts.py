@@ -61,7 +61,9 @@ def test_every_run_has_its_row_with_mean_and_interval(made, whole_plan, place):
     entries = whole_plan.config["counterparts"][place]
     times = 2 * (3 if place == "fig7" else 1)
     assert (measured["variant"] != "tuned").sum() == times * len(entries)
-    assert (measured["variant"] == "tuned").sum() == times * {"table2": 8, "table3": 2, "fig4": 6, "fig5": 6, "fig7": 3}.get(place, 0)
+    assert (measured["variant"] == "tuned").sum() == times * {"table2": 8, "table3": 2, "fig4": 6, "fig5": 6, "fig7": 3}.get(
+        place, 0
+    )
     assert set(measured["n_seeds"]) == {"3"}
     assert (measured["ci_low"].astype(float) < measured["measured"].astype(float)).all()
     if place in X:

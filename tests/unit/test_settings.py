@@ -381,6 +381,7 @@ BAD_TABLES = [
     ),
     (f"{TUNING}.grids.nonsense", [{"rate": 2}] * 2, ["tuning.grids", "nonsense", "arb_d32"]),
     (f"{TUNING}.grids.simclr", [{"rate": 2}], ["as many trials", "simclr 1", "vicreg 2"]),
+    ("digits.runs.simclr.training", {"epochs": 0}, ["tuning.grids.simclr", "not trained"]),
     (f"{TUNING}.grids.simclr", [{"rate": 0}, {"rate": 2}], ["grids.simclr[0].rate", "0"]),
     (f"{TUNING}.grids.simclr", [{}, {"rate": 2}], ["grids.simclr[0]"]),
     (f"{TUNING}.grids.simclr", [{"epochs": 3}, {"rate": 2}], ["epochs"]),

@@ -1,3 +1,4 @@
+import argparse
 import itertools
 import json
 from types import SimpleNamespace
@@ -6,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from arb_suite import digits, tune
 from arb_suite.cells import PLACES, printed_cells
 from arb_suite.files import json_hash, read_choice
 from arb_suite.jobs import UserError
@@ -50,6 +52,19 @@ def test_the_first_candidate_is_the_run_as_configured(whole_config, runs):
         assert json_hash(first) == runs[run.variation_of].config_hash
         assert all(json_hash(other) != json_hash(first) for other in others)
         assert next(iter(run.candidates)) == "as configured"
+
+
+def test_an_option_that_the_method_does_not_know_stops_before_any_trial(whole_plan, config, tmp_path, monkeypatch):
+    data = tmp_path / "digits.npz"
+    digits.build(config["digits"]["data"], data, lambda line: None)
+    monkeypatch.chdir(tmp_path)  # where checkpoints would be
+    grid = json.loads(whole_plan.grid(SimpleNamespace(dataset="digits", run="simclr")))
+    grid["candidates"][-1]["training"]["options"] = {"temprature": 0.1}
+    said = []
+    with pytest.raises(UserError, match=r"method simclr cannot be built with options .*temprature"):
+        tune.work(argparse.Namespace(grid=json.dumps(grid), data=data, name="digits/simclr", out=tmp_path / "out"), said.append)
+    assert said == []
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.npz", "digits.json"}
 
 
 def test_an_entry_changes_what_it_says_and_nothing_else(runs):

@@ -11,6 +11,7 @@ from .evaluate import evaluate
 from .files import exclusive, json_hash, write_json
 from .images import load_images
 from .jobs import UserError, job_parser, read_resolved, run_job
+from .method import new_method
 from .pretrain import DivergedError, train
 from .progress import Progress
 from .settings import checkpoint_path
@@ -53,6 +54,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     compute_deterministically(shared["threads"])
     fitted = load_images(options.data, shared["fit_on"])
     scored = load_images(options.data, [grid["evaluation"]["score_on"]])
+    for candidate in grid["candidates"]:  # an option that the method does not know is to stop this now, not after other trials
+        new_method(candidate["training"], fitted.images.shape[1], fitted.classes, seed=0)
     seeds = range(grid["seeds"])
     for setting, training in ((candidate["setting"], candidate["training"]) for candidate in grid["candidates"]):
         progress = Progress(f"{options.name}, {setting}", training["epochs"], seeds, report)

@@ -119,6 +119,8 @@ def check_tuning(dataset: str, settings: Settings) -> None:
             if name not in known:
                 raise UserError(f"{dataset}.tuning.{where}: no run is called {name!r}; known are {', '.join(known)}")
     for name in tuning["grids"]:
+        if {**settings["training"], **settings["runs"][name].get("training", {})}["epochs"] == 0:
+            raise UserError(f"{dataset}.tuning.grids.{name}: {name} is not trained, so no setting can be tried; leave it out")
         described = [describe(change) for change in grid_of(settings, name)]
         for setting in described:
             if described.count(setting) > 1:
