@@ -33,7 +33,8 @@ def test_the_job_ends_with_its_table(finished):
         assert row["pretrain_epochs"] == ("0" if row["method"] == "Random encoder" else "2")
         assert 10 < float(row["measured"]) < 100
         assert float(row["ci_low"]) < float(row["measured"]) < float(row["ci_high"])
-    assert {row["verdict"] for row in table_of(finished, "orderings_main.csv")} == {"not run"}
+    decided = {row["claim"] for row in table_of(finished, "orderings_main.csv") if row["verdict"] != "not run"}
+    assert decided == {"Table3.probe_arb"}  # the one that compares a run with itself
 
 
 def test_progress_and_results_are_shown(finished):

@@ -14,7 +14,7 @@ from rich.table import Table
 __all__ = ["render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
-TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 150, 200
+TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 160, 200
 SETTINGS = ("customary", "tuned")
 VERDICTS = ("supported", "contradicted", "inconclusive", "not run")
 # What a table or figure says, in the order of its orderings
