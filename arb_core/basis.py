@@ -136,10 +136,15 @@ def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
 def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
     n, d = z.shape[-2:]
     gram = z.mT @ z if d <= n else z @ z.mT
+    inverse_root = gram_inverse_root(gram, ridge, rank_tolerance)
+    return z @ inverse_root if d <= n else inverse_root @ z
+
+
+def gram_inverse_root(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
+    """Return (G + r I)^(-1/2) of Gram matrices (..., k, k), of which the lower triangle is read, in their dtype."""
     eigenvalues, v = torch.linalg.eigh(gram)
     s = eigenvalues.clamp(min=0).sqrt()
-    inverse_root = (v * _inverse_root(s, ridge, rank_tolerance).unsqueeze(-2)) @ v.mT
-    return z @ inverse_root if d <= n else inverse_root @ z
+    return (v * _inverse_root(s, ridge, rank_tolerance).unsqueeze(-2)) @ v.mT
 
 
 def _inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:

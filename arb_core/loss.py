@@ -5,9 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .basis import nearest_orthonormal_basis
-from .distributed import gather_rows
-from .scaling import standard_scale
+from .distributed import WholeBatch, gather_rows, join_shares
 
 __all__ = ["ARBLoss", "DirectAlignmentLoss"]
 
@@ -55,11 +53,15 @@ class ARBLoss(nn.Module):
         stopping the training run. At a standard deviation of 1 the default
         changes a column's norm by 5e-13.
     gather_distributed : bool, optional
-        Gather the batch of all processes of the default `torch.distributed` group
-        first, so that scaling and base are those of the global batch. Every
-        process then holds the whole loss, and the average of the processes'
-        parameter gradients, which DistributedDataParallel takes, is its gradient.
-        Without an initialised group, or with one process, it changes nothing.
+        Take the batches of all processes of the default `torch.distributed` group
+        as one: scaling, base and products are those of the global batch. Every
+        process holds an equal share and returns the whole loss, and the average of
+        the processes' parameter gradients, which DistributedDataParallel takes, is
+        its gradient. At the feature level either Gram matrices are added up or the
+        rows gathered, whichever moves fewer bytes (see
+        `arb_core.distributed.sums_move_fewer_bytes`); at the instance level, whose
+        groups of samples lie across the processes, rows are gathered. Without an
+        initialised group, or with one process, it changes nothing.
 
     Raises
     ------
@@ -155,21 +157,29 @@ class ARBLoss(nn.Module):
             not divide the number of aligned vectors, if `shuffle` is set and no
             generator is given, or where `standard_scale` and
             `nearest_orthonormal_basis` raise it (constant column with ``eps=0``,
-            NaN or infinity).
+            NaN or infinity), or, on every process, if their shares differ in size.
 
         """
-        z_a, z_b = _matched_views(z_a, z_b, self.gather_distributed)
+        z_a, z_b, batch = self._join(*_matched_views(z_a, z_b))
         with torch.autocast(z_a.device.type, enabled=False):
             if self.level == "instance":
                 z_a, z_b = z_a.mT, z_b.mT
-            z_a, z_b = standard_scale(z_a, eps=self.eps), standard_scale(z_b, eps=self.eps)
+            z_a, z_b = batch.standard_scale(z_a, self.eps), batch.standard_scale(z_b, self.eps)
             if self.shuffle:
                 order = self._permutation(z_a, generator)
                 z_a, z_b = z_a[:, order], z_b[:, order]
             z_a, z_b = self._split(z_a), self._split(z_b)
-            b_a, b_b = (nearest_orthonormal_basis(z, ridge=self.ridge) for z in (z_a, z_b))
+            b_a, b_b = batch.nearest_orthonormal_basis(z_a, self.ridge), batch.nearest_orthonormal_basis(z_b, self.ridge)
             misfit = _diagonal_misfit if self.reading == "diagonal" else _frobenius_misfit
-            return misfit(z_a, b_b) + misfit(z_b, b_a)
+            return misfit(z_a, b_b, batch) + misfit(z_b, b_a, batch)
+
+    def _join(self, z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Tensor, WholeBatch]:
+        """Return the rows that this process computes with, and the batch they belong to."""
+        if not self.gather_distributed:
+            return z_a, z_b, WholeBatch()
+        if self.level == "instance":
+            return gather_rows(z_a), gather_rows(z_b), WholeBatch()
+        return join_shares(z_a, z_b, z_a.shape[1] // self.groups, self.ridge, self.reading)
 
     def _permutation(self, z: Tensor, generator: torch.Generator | None) -> Tensor:
         if generator is None:
@@ -251,13 +261,14 @@ class DirectAlignmentLoss(nn.Module):
 
     def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
         """Return the loss of one batch: z_a, z_b (N, d) raw projector outputs; a scalar; errors as in `ARBLoss`."""
-        z_a, z_b = _matched_views(z_a, z_b, self.gather_distributed)
+        z_a, z_b = _matched_views(z_a, z_b)
+        z_a, z_b, batch = join_shares(z_a, z_b, width=0) if self.gather_distributed else (z_a, z_b, WholeBatch())
         with torch.autocast(z_a.device.type, enabled=False):
-            z_a, z_b = standard_scale(z_a, eps=self.eps), standard_scale(z_b, eps=self.eps)
-            return _diagonal_misfit(z_a, z_b.detach()) + _diagonal_misfit(z_b, z_a.detach())
+            z_a, z_b = batch.standard_scale(z_a, self.eps), batch.standard_scale(z_b, self.eps)
+            return _diagonal_misfit(z_a, z_b.detach(), batch) + _diagonal_misfit(z_b, z_a.detach(), batch)
 
 
-def _matched_views(z_a: Tensor, z_b: Tensor, gather_distributed: bool) -> tuple[Tensor, Tensor]:
+def _matched_views(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Tensor]:
     for z in (z_a, z_b):
         if not isinstance(z, Tensor):
             raise TypeError(f"both views must be torch.Tensor, got {type(z).__name__}")
@@ -267,19 +278,19 @@ def _matched_views(z_a: Tensor, z_b: Tensor, gather_distributed: bool) -> tuple[
     z_a, z_b = (z.float() if z.dtype in half else z for z in (z_a, z_b))
     if z_a.dtype != z_b.dtype:
         raise ValueError(f"both views must have one dtype, got {z_a.dtype} and {z_b.dtype}")
-    return (gather_rows(z_a), gather_rows(z_b)) if gather_distributed else (z_a, z_b)
+    return z_a, z_b
 
 
-def _diagonal_misfit(z: Tensor, b: Tensor) -> Tensor:
+def _diagonal_misfit(z: Tensor, b: Tensor, batch: WholeBatch) -> Tensor:
     """Sum of (1 - <z_i, b_i>)^2 over the columns of (..., n, m) matrices."""
-    return (1 - (z * b).sum(dim=-2)).square().sum()
+    return (1 - batch.total((z * b).sum(dim=-2))).square().sum()
 
 
-def _frobenius_misfit(z: Tensor, b: Tensor) -> Tensor:
-    """Sum of ||I - Z^T B||_F^2 over (..., n, m) matrices, on the smaller side."""
-    n, m = z.shape[-2:]
+def _frobenius_misfit(z: Tensor, b: Tensor, batch: WholeBatch) -> Tensor:
+    """Sum of ||I - Z^T B||_F^2 over (..., n, m) matrices, on the smaller side; a shared batch always has m <= n."""
+    n, m = batch.n_rows(z), z.shape[-1]
     if m <= n:
-        return (torch.eye(m, dtype=z.dtype, device=z.device) - z.mT @ b).square().sum()
+        return (torch.eye(m, dtype=z.dtype, device=z.device) - batch.total(z.mT @ b)).square().sum()
     # ||I - Z^T B||^2 = m - 2 tr(Z^T B) + tr(Z Z^T B B^T). The sum is at least m - n there, so nothing cancels.
     groups = z.numel() // (n * m)
     return groups * m - 2 * (z * b).sum() + ((z @ z.mT) * (b @ b.mT)).sum()

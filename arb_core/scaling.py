@@ -1,6 +1,7 @@
 """Standard scaling of an embedding matrix: Equation 7 of the paper."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -79,16 +80,25 @@ def standard_scale(z: Tensor, dim: int = -2, eps: float = 0.0) -> Tensor:
     n = z.shape[dim]
     if n < 2:
         raise ValueError(f"standard scaling needs at least 2 samples, z of shape {tuple(z.shape)} has {n} in dim {dim}")
-    centred = z - z.mean(dim=dim, keepdim=True)
+    return scale_by(
+        z, dim, eps, n, mean=lambda x: x.mean(dim=dim, keepdim=True), largest=lambda x: x.amax(dim=dim, keepdim=True)
+    )
+
+
+def scale_by(
+    z: Tensor, dim: int, eps: float, n: int, mean: Callable[[Tensor], Tensor], largest: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Equation 7 over n samples, by a `mean` and a `largest` entry over all of them, whichever process holds them."""
+    centred = z - mean(z)
     # The mean is rounded; what that leaves along the vector of ones would count as one more rank.
-    centred = centred - centred.mean(dim=dim, keepdim=True)
+    centred = centred - mean(centred)
     # In units of the column's largest entry, the square of no entry leaves the range of the dtype.
-    unit = centred.detach().abs().amax(dim=dim, keepdim=True)
+    unit = largest(centred.detach().abs())
     unit = torch.where(unit > 0, unit, eps if eps > 0 else 1.0)
     centred = centred / unit
-    variance = centred.square().mean(dim=dim, keepdim=True)
+    variance = mean(centred.square())
     if eps == 0:
-        _refuse_constant(z, unit * variance.detach().sqrt(), dim)
+        _refuse_constant(z, unit * variance.detach().sqrt(), largest(z.detach().abs()), dim)
     return centred / (n * (variance + (eps / unit).square())).sqrt()
 
 
@@ -104,10 +114,10 @@ def check_embeddings(z: Tensor, name: str) -> None:
         raise ValueError(f"{name} must not be empty, got shape {tuple(z.shape)}")
 
 
-def _refuse_constant(z: Tensor, sigma: Tensor, dim: int) -> None:
+def _refuse_constant(z: Tensor, sigma: Tensor, magnitude: Tensor, dim: int) -> None:
     # The mean of N equal numbers is itself rounded, so a constant column shows a standard deviation of a few units in
     # the last place of its magnitude rather than 0. Written as 'not greater', the test catches NaN as well.
-    rounding = 4 * torch.finfo(z.dtype).eps * z.detach().abs().amax(dim=dim, keepdim=True)
+    rounding = 4 * torch.finfo(z.dtype).eps * magnitude
     undefined = ~((sigma > rounding) & sigma.isfinite())
     if undefined.any():
         index = tuple(undefined.movedim(dim, -1).squeeze(-1).nonzero()[0].tolist())

@@ -1,6 +1,8 @@
 import json
 import os
+import sys
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pandas as pd
 import pytest
@@ -109,3 +111,26 @@ def measured():
         return pd.DataFrame(rows, columns=["dataset", "run", "seed", "epoch", "metric", "value"])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run_processes(tmp_path_factory):
+    """
+    A function that runs a file, with RANK WORLD FOLDER, as several processes, and gives what each saved as FOLDER/rankRANK.pt.
+
+    A test file can run itself so, and no import path of the test session is needed.
+    """
+
+    def run_all(file, world):
+        folder = tmp_path_factory.mktemp("processes")
+        commands = [[sys.executable, file, str(rank), str(world), str(folder)] for rank in range(world)]
+        processes = [Popen(command, stderr=PIPE, text=True) for command in commands]
+        try:
+            errors = [process.communicate(timeout=120)[1] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        assert [process.returncode for process in processes] == [0] * world, "\n".join(errors)
+        return [torch.load(folder / f"rank{rank}.pt") for rank in range(world)]
+
+    return run_all
