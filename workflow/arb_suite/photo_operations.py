@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .jobs import UserError
-from .photo_parameters import BRIGHTNESS, CONTRAST, HUE
+from .photo_parameters import CONTRAST, HUE, SATURATION
 
 __all__ = ["blur", "crop_resize", "jitter", "luminance", "resize_centre", "shift_hue", "solarise"]
 
@@ -102,7 +102,7 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     factors : (B, 4) float32 Tensor
         Factors of brightness, contrast and saturation; shift of the hue in turns.
     order : (B, 4) int64 Tensor
-        `photo_parameters.BRIGHTNESS`, ... in the order of their application.
+        `BRIGHTNESS`, ... of `photo_parameters` in the order of their application.
 
     Returns
     -------
@@ -126,12 +126,12 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
 
 
 def _blend(images: Tensor, operation: Tensor, factor: Tensor) -> Tensor:
-    """Return factor x image + (1 - factor) x other, the other being black, the mean grey or the grey image, by `operation`."""
+    """Return factor x image + (1 - factor) x other; by `operation` the other is black, the mean grey or the grey image."""
     operation, factor = operation[:, None, None, None], factor[:, None, None, None]
+    of_mean, of_grey = ((1 - factor) * (operation == chosen) for chosen in (CONTRAST, SATURATION))
     grey = luminance(images)
-    other = torch.where(operation == CONTRAST, grey.mean(dim=(2, 3), keepdim=True), grey)
-    other = torch.where(operation == BRIGHTNESS, 0.0, other)
-    return (images * factor).add_((1 - factor) * other).clamp_(0, 1)
+    share = of_mean * grey.mean(dim=(2, 3), keepdim=True) + of_grey * grey
+    return (images * factor).add_(share).clamp_(0, 1)
 
 
 def luminance(images: Tensor) -> Tensor:

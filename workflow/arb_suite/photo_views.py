@@ -24,8 +24,9 @@ def random_photo_view(
     images : (B, 3, H, W) uint8 or float Tensor
         RGB in 0 .. 255 or in [0, 1].
     settings : mapping
-        ``size``, side of the view in pixels; ``crop_area`` and ``crop_aspect`` as
-        [low, high] (fraction of the image, uniform; width over height, log-uniform);
+        With ``kind: photo``: ``size``, side of the view in pixels; ``crop_area`` and
+        ``crop_aspect`` as [low, high] (fraction of the image, uniform; width over
+        height, log-uniform);
         ``flip``, the share of mirrored views; ``jitter``, the strengths s of
         brightness, contrast and saturation (factors in 1 +- s) and of hue (a shift of
         +- s turns); ``jitter_share``; ``grey``, the share of views without colour;
@@ -53,7 +54,8 @@ def random_photo_view(
     Notes
     -----
     Equal to torchvision's transforms on 8-bit images but for their rounding after
-    each of them. Share 0 or 1 means never or always.
+    each of them. Share 0 or 1 means never or always. Call it outside autocast, whose
+    products of 16 bits are too coarse to resample by.
 
     """
     images = _unit_range(images)
