@@ -278,7 +278,7 @@ def test_a_failure_while_writing_leaves_the_former_archive(made, tmp_path, monke
         handle.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space left"):
         build("cifar10", made, GENERATED, out, lambda *_, **__: None)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

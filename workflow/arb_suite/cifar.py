@@ -117,7 +117,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, repo
 
     arrays = {"images": images, "labels": labels, "source": np.arange(len(labels)), "split": split}
     digest = array_hash(**arrays)
-    write_npz(out, **arrays, compressed=False)
+    write_npz(out, **arrays)
     sources = {part: int((split == i).sum()) for i, part in enumerate(SPLITS)}
     write_json(
         out.with_suffix(".json"),

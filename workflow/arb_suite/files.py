@@ -54,14 +54,10 @@ def write_csv(path: Path, frame: Any) -> None:
         frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def write_npz(path: Path, /, *, compressed: bool = True, **arrays: np.ndarray) -> None:
-    """
-    Write arrays to an npz archive; numpy dates its members 1980, so the same arrays give the same bytes.
-
-    Photographs do not become much smaller by `compressed`, which costs time here and whenever they are read.
-    """
+def write_npz(path: Path, /, **arrays: np.ndarray) -> None:
+    """Write arrays to an npz archive; numpy dates its members 1980, so the same arrays give the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
-        (np.savez_compressed if compressed else np.savez)(handle, **arrays)
+        np.savez_compressed(handle, **arrays)
 
 
 def array_hash(**arrays: np.ndarray) -> str:

@@ -115,6 +115,9 @@ def undecodable(folder: Path, paths: Sequence[str], workers: int, report: Callab
     """
     Decode images with Pillow, as ImageFolder does.
 
+    That finds what no decoder reads, and what ends too early. Damage inside of the compressed data goes unnoticed by
+    libjpeg more often than not.
+
     Parameters
     ----------
     folder : Path
