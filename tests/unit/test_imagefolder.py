@@ -171,6 +171,14 @@ def test_the_end_marker_is_needed_in_the_last_4096_bytes(tmp_path):
     assert checked(tmp_path, content + bytes(4095)).problem == "is cut off (JPEG without its end marker)"
 
 
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image(tmp_path):
+    thumbnail = picture(1, size=(16, 16))
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    content = picture(0)[:2] + segment + picture(0)[2:]
+    assert checked(tmp_path, content).problem == ""
+    assert checked(tmp_path, content[:-500]).problem == "is cut off (JPEG without its end marker)"
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -97,7 +97,7 @@ def check_class(folder: Path, name: str) -> tuple[list[Found], list[str]]:
     """
     found, ignored = [], []
     try:
-        entries = sorted(os.listdir(folder / name), key=os.fsencode)
+        entries = sorted(os.listdir(folder / name))
     except OSError as error:
         return [] if error.errno == errno.ENOENT else [Found(name, problem=f"cannot be read ({error.strerror})")], []
     for entry in entries:
@@ -167,7 +167,7 @@ def _decode(path: Path) -> str:
         with Image.open(path) as image:
             image.convert("RGB")
     except Exception as error:  # Pillow raises many kinds, and each means the same
-        return printable(str(error)).splitlines()[0]
+        return printable(f"{type(error).__name__}: {error}").splitlines()[0]
     return ""
 
 
