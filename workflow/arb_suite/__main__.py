@@ -12,9 +12,10 @@ import time
 
 from .jobs import PARENT
 
-TRAINING = ("digits", "glyphs", "tune", "train")
+DATA = ("digits", "glyphs", "cifar", "imagefolder", "generated")
+TRAINING = ("tune", "train")
 TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "plots")
-JOBS = {job: f"arb_suite.{job}" for job in TRAINING + TABLES}
+JOBS = {job: f"arb_suite.{job}" for job in DATA + TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}
 JOBS |= {job: f"proofs_checks.{job}.job" for job in ("properties", "search")}
 

@@ -54,7 +54,7 @@ def write_csv(path: Path, frame: Any) -> None:
         frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
+def write_npz(path: Path, /, **arrays: np.ndarray) -> None:
     """Write arrays to an npz archive; numpy dates its members 1980, so the same arrays give the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **arrays)

@@ -20,14 +20,16 @@ class UserError(Exception):
     """An input that cannot be used; the message says what was given, what is allowed and what to do."""
 
 
-def job_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that every job has."""
+def job_parser(description: str, log: Path | None = None) -> argparse.ArgumentParser:
+    """Return a parser with the options that every job has; `log` is what ``--log`` is for a job that users start."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--log", type=Path, required=True, help="file that receives the progress and any traceback")
+    parser.add_argument(
+        "--log", type=Path, required=log is None, default=log, help="file that receives the progress and any traceback"
+    )
     return parser
 
 
-def run_job(work: Callable[[argparse.Namespace, Callable[[str], None]], None], parser: argparse.ArgumentParser) -> None:
+def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], parser: argparse.ArgumentParser) -> None:
     """
     Parse the command line, run `work` and turn its outcome into an exit status.
 
@@ -35,7 +37,7 @@ def run_job(work: Callable[[argparse.Namespace, Callable[[str], None]], None], p
     ----------
     work : callable
         Called with the parsed options and a function that reports progress: each
-        line goes to the log and to the terminal.
+        line goes to the log and, but for ``terminal=False``, to the terminal.
     parser : argparse.ArgumentParser
         From `job_parser`.
 
@@ -49,9 +51,10 @@ def run_job(work: Callable[[argparse.Namespace, Callable[[str], None]], None], p
     options.log.parent.mkdir(parents=True, exist_ok=True)
     with options.log.open("w", encoding="utf-8", buffering=1) as log:
 
-        def report(line: str) -> None:
+        def report(line: str, terminal: bool = True) -> None:
             print(line, file=log)
-            print(line, file=sys.stderr, flush=True)
+            if terminal:
+                print(line, file=sys.stderr, flush=True)
 
         try:
             work(options, report)
