@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .files import array_hash, write_json, write_npz
-from .folders import check_writable, count_mapping, folder_of, read_manifest, refuse, unlike_manifest
+from .files import write_archive
+from .folders import check_writable, folder_of, read_manifest, refuse, unlike_manifest
 from .jobs import UserError, job_parser, read_resolved, run_job
-from .renders import SPLITS
+from .renders import SPLITS, class_counts
 
 __all__ = ["PUBLISHED", "Published", "build"]
 
@@ -106,7 +106,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, repo
     refuse(f"{published.title} in {folder}", problems, advice, report)
 
     images, labels, split, class_names = _read(reader, home)
-    found = count_mapping(labels, split, len(class_names))
+    found = class_counts(labels, split, len(class_names))
     problems = [
         f"{part} has {has} images of class {label} and not {must}"
         for part in SPLITS
@@ -116,13 +116,11 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, repo
     refuse(f"{published.title} in {folder}", problems, advice, report)
 
     arrays = {"images": images, "labels": labels, "source": np.arange(len(labels)), "split": split}
-    digest = array_hash(**arrays)
-    write_npz(out, **arrays)
-    sources = {part: int((split == i).sum()) for i, part in enumerate(SPLITS)}
-    write_json(
-        out.with_suffix(".json"),
+    sources = {part: sum(of_class) for part, of_class in found.items()}
+    digest = write_archive(
+        out,
+        arrays,
         {
-            "data_hash": digest,
             "origin": "generated" if manifest else f"{published.title} as published, MD5 verified",
             "sources": sources,
             "renders_per_source": 1,

@@ -22,6 +22,7 @@ __all__ = [
     "json_hash",
     "read_archive",
     "read_choice",
+    "write_archive",
     "write_csv",
     "write_json",
     "write_npz",
@@ -67,6 +68,14 @@ def array_hash(**arrays: np.ndarray) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def write_archive(path: Path, arrays: dict[str, np.ndarray], description: dict[str, Any]) -> str:
+    """Write arrays to an npz archive and beside it their description with their hash, which is returned; see `read_archive`."""
+    digest = array_hash(**arrays)
+    write_npz(path, **arrays)
+    write_json(path.with_suffix(".json"), {**description, "data_hash": digest})
+    return digest
 
 
 def read_archive(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

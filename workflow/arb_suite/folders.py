@@ -14,7 +14,6 @@ from .renders import SPLITS
 __all__ = [
     "MANIFEST",
     "check_writable",
-    "count_mapping",
     "folder_of",
     "read_manifest",
     "refuse",
@@ -86,28 +85,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def count_mapping(labels: Any, split: Any, classes: int) -> dict[str, list[int]]:
-    """
-    Count the images of each class in each split.
-
-    Parameters
-    ----------
-    labels, split : (n,) int ndarray
-        Class of each image, and its split as an index into `renders.SPLITS`.
-    classes : int
-        Number of classes.
-
-    Returns
-    -------
-    dict
-        For each of `SPLITS` the counts in the order of the classes.
-
-    """
-    import numpy as np
-
-    return {part: np.bincount(labels[split == i], minlength=classes).tolist() for i, part in enumerate(SPLITS)}
-
-
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """
     Mark a folder as generated: list every file in it with its SHA-256.
@@ -118,7 +95,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
         Holds the files and no manifest.
     content : mapping
         ``format``, one of the formats of `generated.FORMATS`; ``class_names``; and
-        ``counts``, see `count_mapping`. It may hold more.
+        ``counts``, see `renders.class_counts`. It may hold more.
 
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .folders import MANIFEST, count_mapping, write_manifest
+from .folders import MANIFEST, write_manifest
 from .imagefolder import read_class_list
 from .jobs import UserError, job_parser, run_job
-from .renders import SPLITS
+from .renders import SPLITS, class_counts
 
 __all__ = ["FORMATS", "draw_textures", "draw_waves", "generate"]
 
@@ -143,7 +143,7 @@ def generate(form: str, train: int, test: int, classes: int, seed: int, out: Pat
     rng = np.random.default_rng(seed)
     labels = np.concatenate([rng.permutation(np.arange(count) % classes) for count in (train, test)])
     split = np.repeat(np.array([SPLITS.index("train"), SPLITS.index("test")], np.int8), [train, test])
-    drawn = _Labels(labels, split, count_mapping(labels, split, classes))
+    drawn = _Labels(labels, split, class_counts(labels, split, classes))
     waves = draw_waves(classes, rng)
     # Built aside and moved into place with the manifest first, so that no part of it can be taken for published images
     part = out / f".generated.{form}.part"

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from .files import array_hash, write_json, write_npz
-from .folders import check_writable, count_mapping, folder_of, read_manifest, refuse, unlike_manifest
+from .files import write_archive
+from .folders import check_writable, folder_of, read_manifest, refuse, unlike_manifest
 from .image_files import EXTENSIONS, FORMATS, Found, check_class, printable, undecodable
 from .jobs import UserError, job_parser, read_resolved, run_job
 from .printed import FOLDER
-from .renders import SPLITS
+from .renders import SPLITS, class_counts
 
 __all__ = ["PUBLISHED", "Published", "build", "check_counts", "read_class_list"]
 
@@ -204,13 +204,12 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, work
         "source": np.arange(len(found)),
         "split": split,
     }
-    digest = array_hash(**arrays)
-    write_npz(out, **arrays)
-    sources = {part: int((split == i).sum()) for i, part in enumerate(SPLITS)}
-    write_json(
-        out.with_suffix(".json"),
+    by_class = class_counts(labels, split, len(names))
+    sources = {part: sum(of_class) for part, of_class in by_class.items()}
+    digest = write_archive(
+        out,
+        arrays,
         {
-            "data_hash": digest,
             "origin": "generated" if manifest else f"{published.title} in folders, classes and counts as published",
             "checked": "every image decoded" if settings.get("full", False) else "both ends of every file",
             "formats": {form: sum(file.format == form for file in found) for form in FORMATS},
@@ -218,7 +217,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, work
             "renders_per_source": 1,
             "classes": len(names),
             "class_names": names,
-            "class_counts_per_split": count_mapping(labels, split, len(names)),
+            "class_counts_per_split": by_class,
             "settings": dict(settings),
         },
     )

@@ -6,11 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from .files import array_hash, write_json, write_npz
+from .files import write_archive
 
-__all__ = ["SPLITS", "render", "write_renders"]
+__all__ = ["SPLITS", "class_counts", "render", "write_renders"]
 
 SPLITS = ("train", "validation", "test")
+
+
+def class_counts(labels: np.ndarray, split: np.ndarray, classes: int) -> dict[str, list[int]]:
+    """
+    Count the images of each class in each split.
+
+    Parameters
+    ----------
+    labels, split : (n,) int ndarray
+        Class of each image, and its split as an index into `SPLITS`.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    dict
+        For each of `SPLITS` the counts in the order of the classes.
+
+    """
+    return {part: np.bincount(labels[split == i], minlength=classes).tolist() for i, part in enumerate(SPLITS)}
 
 
 def render(sources: np.ndarray, settings: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -95,18 +115,18 @@ def write_renders(
         "source": np.tile(np.arange(len(labels)), settings["renders"]),
         "split": np.tile(split, settings["renders"]),
     }
-    digest = array_hash(**arrays)
-    write_npz(out, **arrays)
-    counts = {part: int((split == i).sum()) for i, part in enumerate(SPLITS)}
-    write_json(
-        out.with_suffix(".json"),
+    classes = int(labels.max()) + 1
+    by_class = class_counts(labels, split, classes)
+    counts = {part: sum(of_class) for part, of_class in by_class.items()}
+    digest = write_archive(
+        out,
+        arrays,
         {
-            "data_hash": digest,
             "sources": counts,
             "renders_per_source": settings["renders"],
             "image_shape": list(images.shape[1:]),
-            "classes": int(labels.max()) + 1,
-            "class_counts_per_split": {part: np.bincount(labels[split == i]).tolist() for i, part in enumerate(SPLITS)},
+            "classes": classes,
+            "class_counts_per_split": by_class,
             "settings": dict(settings),
         },
     )
