@@ -31,7 +31,14 @@ DATASETS = {
     "imagenet1k": "ImageNet-1k",
 }
 # What settles how anything is trained, beside its method
-TRAINING_MODULES = ("determinism", "encoders", "images", "method", "pretrain", "renders", "seeds", "trace", "views")
+TRAINING_MODULES = (
+    *("compute", "determinism", "encoders", "images", "method", "photo_operations", "photo_parameters", "photo_views"),
+    *("pretrain", "renders", "seeds", "trace", "views"),
+)
+# What settles how a trained encoder is evaluated
+EVALUATING_MODULES = (
+    *("compute", "determinism", "evaluate", "images", "photo_operations", "photo_views", "seeds", "train", "views"),
+)
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 
@@ -210,6 +217,7 @@ def _resolve(
             "snapshots": run.get("snapshots", 0),
             "trace": run.get("trace", False),
             "threads": settings["threads"],
+            "compute": settings["compute"],
             **training,
             "code": _training_code(run["method"]),
             "packages": _packages(),
@@ -217,9 +225,9 @@ def _resolve(
         evaluation={
             "score_on": settings["score_on"],
             **settings["evaluation"],
-            "code": code_version(
-                "arb_core.scaling", *(f"arb_suite.{name}" for name in ("determinism", "evaluate", "images", "seeds", "train"))
-            ),
+            "view": None,
+            "top5": False,
+            "code": code_version("arb_core.scaling", *(f"arb_suite.{name}" for name in EVALUATING_MODULES)),
         },
         selected=selected,
         variation_of=run.get("of"),
