@@ -11,6 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from arb_suite.printed import read_printed
+from arb_suite.settings import EMBEDDED
 from arb_suite.tables import read_cells
 from arb_suite.workflow import Plan
 
@@ -52,7 +53,8 @@ def config(whole_config):
     """The configuration of the main table alone: no variations, no tuning, and what rests on them."""
     digits = {key: value for key, value in whole_config["digits"].items() if key not in ("variations", "tuning")}
     kept = [claim for claim in whole_config["orderings"] if {claim["left"], claim["right"]} <= set(digits["runs"])]
-    without = {name: value for name, value in whole_config.items() if name != "glyphs"}
+    others = ("glyphs", "cifar10", "cifar100", "imagenet100", "imagenet1k")
+    without = {name: value for name, value in whole_config.items() if name not in others}
     return {**without, "datasets": "digits", "digits": digits, "counterparts": {}, "orderings": kept}
 
 
@@ -87,6 +89,9 @@ def run():
             "n_eval": 10000,
             "protocol": "the protocol",
             "remark": "",
+            "embedded": changes.get("dataset") in EMBEDDED,
+            "generated": False,
+            "cells": {},
             "tuned_of": None,
             "chosen_on": None,
             "snapshots": 0,

@@ -26,18 +26,21 @@ def made(whole_plan, folder, measured):
 
     def make(place, chosen=lambda name: True):
         plan = json.loads(whole_plan.counterpart(place))
-        runs = {run["name"]: run for run in plan["runs"]}
+        runs = plan["runs"]
         series = [
             (run, metric, BASE + i)
-            for i, run in enumerate(runs.values())
+            for i, run in enumerate(runs)
             for metric in ("linear_top1", "knn5_top1")
             if chosen(run["name"])
         ]
         metrics = measured(*series)
         if place == "fig7":
             metrics = pd.concat([metrics.assign(epoch=epoch, value=metrics["value"] + epoch) for epoch in (0, 2, 20)])
+        names = [run["name"] for run in runs if chosen(run["name"])]
         steps = pd.DataFrame({"seed": np.repeat([0, 1, 2], 9), "iteration": np.tile(np.arange(9), 3)})
-        traces = {("digits", name): steps.assign(**dict.fromkeys(PANELS, BASE[steps["seed"]])) for name in runs if chosen(name)}
+        traces = {
+            ("digits", name): steps.assign(**dict.fromkeys(PANELS, BASE[steps["seed"]])) for name in names if chosen(name)
+        }
         return counterpart(place, printed_cells(folder, place), plan["entries"], runs, metrics, traces)
 
     return make
@@ -95,7 +98,7 @@ def test_what_a_figure_is_drawn_over_is_that_of_the_run(made):
 
 def test_what_was_left_out_says_so(whole_plan, folder, measured):
     plan = json.loads(whole_plan.counterpart("table5"))
-    runs = {run["name"]: run | {"selected": False} for run in plan["runs"]}
+    runs = [run | {"selected": False} for run in plan["runs"]]
     table = counterpart("table5", printed_cells(folder, "table5"), plan["entries"], runs, measured(), {})
     left_out = table[table["dataset"] == "digits"]
     assert len(left_out) == 4

@@ -15,6 +15,7 @@ __all__ = [
     "Cells",
     "Ordering",
     "X",
+    "is_named",
     "metric_of",
     "printed_cells",
     "printed_file",
@@ -82,6 +83,11 @@ def printed_cells(folder: Path, place: str) -> list[Row]:
     return cells
 
 
+def is_named(cell: Mapping[str, str], columns: Mapping[str, str]) -> bool:
+    """Tell whether a printed cell has these values in these columns."""
+    return all(cell.get(name) == value for name, value in columns.items())
+
+
 def metric_of(ordering: Ordering, side: str) -> str:
     """Return what one side of an ordering is measured in."""
     return ordering.get(f"{side}_metric", ordering["metric"])
@@ -101,7 +107,7 @@ def printed_sides(ordering: Ordering, cells: Cells) -> list[Mapping[str, str]]:
     found = []
     for side in SIDES:
         columns = {"metric": paper.get("metric", metric_of(ordering, side))} | paper.get("both", {}) | paper[side]
-        matching = [cell for cell in cells[paper["place"]] if all(cell.get(name) == value for name, value in columns.items())]
+        matching = [cell for cell in cells[paper["place"]] if is_named(cell, columns)]
         if len(matching) != 1:
             asked = ", ".join(f"{name} {value}" for name, value in columns.items())
             raise UserError(f"orderings: {ordering['name']}: {len(matching)} cells of {title(paper['place'])} have {asked}")

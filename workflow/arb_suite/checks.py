@@ -55,28 +55,44 @@ def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any])
 
 def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
     """Refuse what no schema can: settings of a data set that do not fit each other."""
-    sources = settings["data"]["sources"]
-    if dataset == "glyphs":
-        classes = settings["data"]["classes"]
-        for split, count in sources.items():
-            if count % classes:
-                raise UserError(f"glyphs.data.sources: {split} {count} is no multiple of the {classes} classes; choose one")
-        low, high = settings["data"]["strokes"]
-        if low > high:
-            raise UserError(f"glyphs.data.strokes: [{low}, {high}] is not [low, high]; exchange the two")
-    elif sum(sources.values()) != N_SOURCES:
-        raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
-    ranges = {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
+    ranges = {}
     for view, of in settings["views"].items():
-        ranges |= {f"views.{view}.{name}": of[name] for name in ("crop_area", "crop_aspect")}
+        names = ("crop_area", "crop_aspect", *(["blur_sigma"] if "blur_sigma" in of else []))
+        ranges |= {f"views.{view}.{name}": of[name] for name in names}
+    if dataset in ("digits", "glyphs"):
+        _check_renders(dataset, settings["data"])
+        ranges |= {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
     for name, (low, high) in ranges.items():
         if low > high:
             raise UserError(f"{dataset}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
+    for split in (*settings["fit_on"], settings["score_on"]):
+        if split not in settings["data"]["sources"]:
+            known = " and ".join(settings["data"]["sources"])
+            raise UserError(f"{dataset}: there is no {split} split in fit_on or score_on; it has {known}")
+    photographs = {view.get("kind") == "photo" for view in settings["views"].values()}
+    if photographs != {dataset not in ("digits", "glyphs")}:
+        kind = "no view of kind photo" if dataset in ("digits", "glyphs") else "views of kind photo alone"
+        raise UserError(f"{dataset}.views: there can be {kind}")
     if settings["score_on"] in settings["fit_on"]:
         raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
-    if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
+    if "widths" in settings["encoder"] and len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
         lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
         raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
+
+
+def _check_renders(dataset: str, data: Mapping[str, Any]) -> None:
+    sources = data["sources"]
+    if dataset == "digits":
+        if sum(sources.values()) != N_SOURCES:
+            raise UserError(f"{dataset}.data.sources add up to {sum(sources.values())}; there are {N_SOURCES} digits to split")
+        return
+    classes = data["classes"]
+    for split, count in sources.items():
+        if count % classes:
+            raise UserError(f"glyphs.data.sources: {split} {count} is no multiple of the {classes} classes; choose one")
+    low, high = data["strokes"]
+    if low > high:
+        raise UserError(f"glyphs.data.strokes: [{low}, {high}] is not [low, high]; exchange the two")
 
 
 def check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> None:
@@ -84,15 +100,16 @@ def check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> N
     for view in views:
         if view not in known:
             raise UserError(f"{where}: no views are called {view!r}; known are {', '.join(known)}")
-    full = min(known[view]["scale"] for view in views[:2])
+    sizes = {view: known[view].get("size") or known[view]["scale"] for view in views}
+    full = min(sizes[view] for view in views[:2])
     for view in views[2:]:
-        if known[view]["scale"] > full:
+        if sizes[view] > full:
             raise UserError(f"{where}: the view {view!r} is larger than the first two; put those of full size first")
 
 
 def n_images(settings: Mapping[str, Any], splits: Sequence[str]) -> int:
     """Return how many images some splits of a data set have."""
-    return sum(settings["data"]["sources"][split] for split in splits) * settings["data"]["renders"]
+    return sum(settings["data"]["sources"][split] for split in splits) * settings["data"].get("renders", 1)
 
 
 def check_sizes(

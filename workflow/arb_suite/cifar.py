@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .files import write_archive
-from .folders import check_writable, folder_of, read_manifest, refuse, unlike_manifest
+from .folders import check_sources, check_writable, folder_of, read_manifest, refuse, unlike_manifest
 from .jobs import UserError, job_parser, read_resolved, run_job
 from .renders import SPLITS, class_counts
 
@@ -61,6 +61,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, repo
         See the module.
     settings : mapping
         ``download`` (default False): let torchvision fetch what is missing or damaged.
+        ``sources``, if set: how many images each split must have.
         ``generated`` (default False): read the images that `generated` wrote, which
         are verified by their manifest in place of the MD5 of the published files.
     out : Path
@@ -117,6 +118,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, repo
 
     arrays = {"images": images, "labels": labels, "source": np.arange(len(labels)), "split": split}
     sources = {part: sum(of_class) for part, of_class in found.items()}
+    check_sources(dataset, sources, settings)
     digest = write_archive(
         out,
         arrays,

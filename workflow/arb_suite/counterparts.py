@@ -1,4 +1,4 @@
-"""Tables 2 to 5 and Figures 3 to 7: what is printed, and what the embedded data gives in the same place."""
+"""Tables 2 to 5 and Figures 3 to 7: what is printed, what is measured of it, and what the embedded data gives in its place."""
 
 import argparse
 import json
@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from .cells import X, printed_cells, title
+from .cells import X, is_named, printed_cells, title
 from .files import write_csv
 from .jobs import job_parser, run_job
-from .measured import read_metrics, read_traces, with_choices
+from .measured import read_metrics, read_traces, values_of, with_choices
 from .settings import DATASETS
 from .statistics import t_interval
-from .tables import COLUMNS, EMBEDDED_METRICS
+from .tables import COLUMNS, EMBEDDED_METRICS, measured_row
 
 __all__ = ["counterpart"]
 
@@ -26,7 +27,7 @@ def counterpart(
     place: str,
     printed: Sequence[Mapping[str, str]],
     entries: Sequence[Mapping[str, Any]],
-    runs: Mapping[str, Mapping[str, Any]],
+    runs: Sequence[Mapping[str, Any]],
     metrics: pd.DataFrame,
     traces: Mapping[tuple[str, str], pd.DataFrame],
 ) -> pd.DataFrame:
@@ -41,8 +42,9 @@ def counterpart(
         Its cells, from `printed_cells`.
     entries : sequence of mapping
         ``run``, and ``printed``, the columns of the cells that it stands for.
-    runs : mapping
-        The plan's runs on the embedded data by name; see `tables.main_table`.
+    runs : sequence of mapping
+        The plan's runs that stand there; see `tables.main_table`. On the paper's data
+        ``cells`` says which numbers one measures.
     metrics : pandas.DataFrame
         One row per run, seed, epoch and metric.
     traces : mapping
@@ -61,14 +63,17 @@ def counterpart(
     rows = []
     for cell in printed:
         dataset = short[cell["dataset"]]
-        note = (
-            f"not run: needs the {cell['dataset']} images in DIR, and settings that this version lacks; with both: snakemake"
+        not_run = (
+            f"not run: needs the {cell['dataset']} images in DIR; with them: snakemake"
             f" --cores all results/{place}.csv --config data_root=DIR datasets={dataset}"
         )
         identity = {name: cell.get(name, "") for name in columns}
-        rows.append(identity | {"paper": cell["as_printed"], "n_seeds": "0", "verdict": "not run", "note": note})
+        run = _measuring(place, cell, dataset, runs)
+        values = np.empty(0) if run is None else _values(place, cell, run, metrics, traces)
+        rows.append(identity | measured_row(identity, run, cell["metric"], cell["as_printed"], metrics, not_run, values))
+    on_digits = {run["name"]: run for run in runs if run["dataset"] == "digits"}
     for entry in entries:
-        run = runs[entry["run"]]
+        run = on_digits[entry["run"]]
         named = entry["printed"]
         stands_for = ", ".join(f"{name} {value}".replace("_", " ") for name, value in named.items() if name != "method")
         variant = "tuned" if run["tuned_of"] else named.get("variant", "")
@@ -88,6 +93,29 @@ def counterpart(
     return pd.DataFrame(rows, columns=columns).fillna("")
 
 
+def _measuring(
+    place: str, cell: Mapping[str, str], dataset: str, runs: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """Return the run on the paper's data that measures a printed cell, if there is one; the plan has at most one."""
+    of_place = (run for run in runs if run["dataset"] == dataset and place in run["cells"])
+    return next((run for run in of_place if is_named(cell, run["cells"][place])), None)
+
+
+def _values(
+    place: str,
+    cell: Mapping[str, str],
+    run: Mapping[str, Any],
+    metrics: pd.DataFrame,
+    traces: Mapping[tuple[str, str], pd.DataFrame],
+) -> np.ndarray:
+    """Return what a run measured of a cell, by seed."""
+    if place == "fig3":
+        trace = traces.get((run["dataset"], run["name"]))
+        return np.empty(0) if trace is None else trace[trace["iteration"] == int(cell["iteration"])][cell["metric"]].to_numpy()
+    share = int(cell["epoch"]) / run["epochs"] if place == "fig7" else 1.0
+    return values_of(metrics, run, cell["metric"], share)
+
+
 def _points(
     place: str, run: Mapping[str, Any], metrics: pd.DataFrame, traces: Mapping[tuple[str, str], pd.DataFrame]
 ) -> Iterator[tuple[str, int | None, Sequence[float]]]:
@@ -98,7 +126,7 @@ def _points(
             for iteration, of in trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
                 yield panel, iteration, of[panel].to_list()
         return
-    own = metrics[metrics["run"] == run["name"]]
+    own = metrics[(metrics["dataset"] == run["dataset"]) & (metrics["run"] == run["name"])]
     for metric in EMBEDDED_METRICS:
         of_metric = own[own["metric"] == metric]
         epochs = sorted(of_metric["epoch"].unique()) if place == "fig7" else [run["epochs"]]
@@ -128,12 +156,12 @@ def _measured(metric: str, values: Sequence[float], run: Mapping[str, Any], note
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the counterpart of one table or figure."""
     plan = json.loads(options.plan)
-    runs = with_choices([run for run in plan["runs"] if run["dataset"] == "digits"])
+    runs = with_choices(plan["runs"])
     table = counterpart(
         options.place,
         printed_cells(options.paper, options.place),
         plan["entries"],
-        {run["name"]: run for run in runs},
+        runs,
         read_metrics(runs),
         read_traces(runs),
     )

@@ -13,6 +13,7 @@ from .renders import SPLITS
 
 __all__ = [
     "MANIFEST",
+    "check_sources",
     "check_writable",
     "folder_of",
     "read_manifest",
@@ -48,6 +49,25 @@ def check_writable(out: Path) -> None:
             raise IsADirectoryError(0, "it is a folder")
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another place or make it writable") from error
+
+
+def check_sources(dataset: str, found: Mapping[str, int], settings: Mapping[str, Any]) -> None:
+    """
+    Refuse a data set that has another number of images than its settings say.
+
+    Raises
+    ------
+    UserError
+        If ``sources``, where it is set, differs from what was found.
+
+    """
+    expected = settings.get("sources", {})
+    for split, count in expected.items():
+        if found.get(split, 0) != count:
+            raise UserError(
+                f"{dataset}: {found.get(split, 0)} images were found in its {split} split, but {dataset}.data.sources says"
+                f" {count}; set it to what there is"
+            )
 
 
 def refuse(where: str, problems: Sequence[str], advice: str, report: Callable[..., None]) -> None:

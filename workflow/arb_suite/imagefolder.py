@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .files import write_archive
-from .folders import check_writable, folder_of, read_manifest, refuse, unlike_manifest
+from .folders import check_sources, check_writable, folder_of, read_manifest, refuse, unlike_manifest
 from .image_files import EXTENSIONS, FORMATS, Found, check_class, printable, undecodable
 from .jobs import UserError, job_parser, read_resolved, run_job
 from .printed import FOLDER
@@ -148,6 +148,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, work
     settings : mapping
         ``full`` (default False): decode every image. ``generated`` (default False): the
         images are those that `generated` wrote; all their bytes are verified.
+        ``sources``, if set: how many images each split must have.
     out : Path
         The npz archive: path (n,) bytes, relative to the folder of ``train`` and
         ``val`` and encoded as by `os.fsencode`; size (n,) int64, bytes; crc (n,)
@@ -206,6 +207,7 @@ def build(dataset: str, root: Path, settings: Mapping[str, Any], out: Path, work
     }
     by_class = class_counts(labels, split, len(names))
     sources = {part: sum(of_class) for part, of_class in by_class.items()}
+    check_sources(dataset, sources, settings)
     digest = write_archive(
         out,
         arrays,

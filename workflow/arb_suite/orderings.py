@@ -15,6 +15,7 @@ from .files import atomic_file, write_csv
 from .jobs import job_parser, run_job
 from .measured import read_metrics, read_traces, values_of, with_choices
 from .page import render_orderings, render_summary
+from .settings import DATASETS
 from .statistics import Comparison, holm, ordering_verdict, paired_comparison
 
 __all__ = ["orderings"]
@@ -69,6 +70,7 @@ def orderings(
     rows: list[dict[str, str]] = []
     families: dict[tuple[str, str], list[tuple[dict[str, str], Comparison]]] = {}
     datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    first = {run["name"]: run for run in runs if run["dataset"] == datasets[0]} if runs else {}
     for dataset in datasets:
         by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
         tuned = {run["tuned_of"]: run["name"] for run in by_name.values() if run["tuned_of"]}
@@ -77,7 +79,10 @@ def orderings(
             for claim in claims
             if {claim["left"], claim["right"]} <= set(tuned)
         ]
-        for claim in [*claims, *again]:
+        stated = [*claims, *again]
+        if dataset != datasets[0] and not next(iter(by_name.values()))["embedded"]:
+            stated = _on_the_papers_data(claims, first, by_name, cells, dataset)
+        for claim in stated:
             if dataset != datasets[0] and not _is_about(claim, by_name):
                 continue
             sides = [by_name.get(claim[side]) for side in SIDES]
@@ -116,6 +121,36 @@ def orderings(
                 "note": f"{row['note']}p = {p_value:.2g} (t test paired over seeds; {of})",
             }
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _on_the_papers_data(
+    claims: Sequence[Ordering],
+    first: Mapping[str, Mapping[str, Any]],
+    here: Mapping[str, Mapping[str, Any]],
+    cells: Cells,
+    dataset: str,
+) -> list[Ordering]:
+    """
+    Return the statements on rows of Table 1 for one of the paper's data sets, beside what is printed of that one.
+
+    They name runs of the first data set, which stand for rows; here those rows are measured, where they are asked for.
+    Generated images say nothing about the paper.
+    """
+    rows = {
+        (run["label"], run["paper_dim"]): run["name"]
+        for run in here.values()
+        if run["paper_dim"] and run["selected"] and not run["generated"]
+    }
+    stated = []
+    for claim in claims:
+        paper = claim.get("paper", {"place": ""})
+        of_sides = [first.get(claim[side], {"label": "", "paper_dim": None}) for side in SIDES]
+        names = [rows.get((run["label"], run["paper_dim"])) for run in of_sides]
+        printed = any(cell["dataset"] == DATASETS[dataset] for cell in cells.get("table1", ()))
+        if paper["place"] == "table1" and printed and all(names):
+            both = {**paper.get("both", {}), "dataset": DATASETS[dataset]}
+            stated.append({**claim, **dict(zip(SIDES, names, strict=True)), "paper": {**paper, "both": both}})
+    return stated
 
 
 def _is_about(claim: Ordering, by_name: Mapping[str, Mapping[str, Any]]) -> bool:

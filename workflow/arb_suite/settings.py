@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .cells import PLACES, SIDES, metric_of, printed_cells, printed_sides, title
+from .cells import PLACES, SIDES, is_named, metric_of, printed_cells, printed_sides, title
 from .checks import check_dataset, check_method, check_sizes, check_views, n_images, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
@@ -19,7 +19,7 @@ from .methods import known_methods
 from .printed import FOLDER
 from .variations import changed, check_tuning, describe, grid_of, tuned_runs, with_likes, with_variations
 
-__all__ = ["DATASETS", "TRAINING_MODULES", "Run", "checkpoint_path", "plan_runs"]
+__all__ = ["DATASETS", "EMBEDDED", "TRAINING_MODULES", "Run", "checkpoint_path", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -30,6 +30,7 @@ DATASETS = {
     "imagenet100": "ImageNet-100",
     "imagenet1k": "ImageNet-1k",
 }
+EMBEDDED = ("digits", "glyphs")  # those that every clone has; the others are the paper's
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
     *("compute", "determinism", "encoders", "images", "method", "photo_operations", "photo_parameters", "photo_views"),
@@ -39,6 +40,7 @@ TRAINING_MODULES = (
 EVALUATING_MODULES = (
     *("compute", "determinism", "evaluate", "images", "photo_operations", "photo_views", "seeds", "train", "views"),
 )
+HOW_TO_GET_IT = ("full",)  # settings of data that do not change it
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 
@@ -73,6 +75,9 @@ class Run:
         `candidates`, and `training` is the first of them, the customary one.
     candidates : dict
         Training settings by what is changed in them; empty for most runs.
+    cells : dict
+        By table or figure, the columns of the printed cells that this run measures,
+        beside those of its row of Table 1; on the paper's data sets.
 
     """
 
@@ -90,6 +95,7 @@ class Run:
     variation_of: str | None = None
     chosen_on: str | None = None
     candidates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cells: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @cached_property
     def config_hash(self) -> str:
@@ -142,6 +148,8 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         if dataset not in config:
             available = ", ".join(configured)
             raise UserError(f"datasets: the settings of {dataset} are not in this version yet; available: {available}")
+        if dataset not in EMBEDDED and config["data_root"] is None:
+            raise UserError(f"datasets: {dataset} is not embedded; give data_root=DIR, the folder that holds its images")
     schemas = read_schema(METHODS_SCHEMA)
     runs = []
     for dataset in configured:
@@ -170,6 +178,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     _check_rows(runs)
     _check_orderings(config["orderings"], runs)
     _check_counterparts(config["counterparts"], runs)
+    _check_cells(runs)
     return runs
 
 
@@ -192,6 +201,10 @@ def _resolve(
     if config["batch_size"] is not None:
         training["batch_size"] = config["batch_size"]
     options = dict(run.get("options", {}))
+    photographs = dataset not in EMBEDDED
+    normalised = {name: settings["data"][name] for name in ("mean", "std")} if photographs else {}
+    evaluation = dict(settings["evaluation"])
+    resized = {"resize": evaluation.pop("resize")} if "resize" in evaluation else {}
     if selected:
         check_sizes(where, settings, run, training["batch_size"], options)
     return Run(
@@ -205,12 +218,12 @@ def _resolve(
         seeds_per_job=settings["seeds_per_job"],
         training={
             "dataset": dataset,
-            "data": settings["data"],
+            "data": {name: value for name, value in settings["data"].items() if name not in HOW_TO_GET_IT},
             "fit_on": settings["fit_on"],
             "encoder": settings["encoder"],
             "projector_hidden": run.get("projector_hidden", settings["projector_hidden"]),
             "proj_dim": run.get("proj_dim"),
-            "views": [settings["views"][view] for view in views],
+            "views": [settings["views"][view] | normalised for view in views],
             "method": run["method"],
             "options": options,
             "loss_divisor": run.get("loss_divisor", 1),
@@ -224,13 +237,14 @@ def _resolve(
         },
         evaluation={
             "score_on": settings["score_on"],
-            **settings["evaluation"],
-            "view": None,
-            "top5": False,
+            **evaluation,
+            "view": {"size": settings["views"][views[0]]["size"], **resized, **normalised} if photographs else None,
+            "top5": photographs,
             "code": code_version("arb_core.scaling", *(f"arb_suite.{name}" for name in EVALUATING_MODULES)),
         },
         selected=selected,
         variation_of=run.get("of"),
+        cells=run.get("cells", {}),
     )
 
 
@@ -330,7 +344,7 @@ def _check_orderings(orderings: Sequence[Mapping[str, Any]], runs: Sequence[Run]
 
 
 def _check_counterparts(counterparts: Mapping[str, Sequence[Mapping[str, Any]]], runs: Sequence[Run]) -> None:
-    named = {run.name: run for run in runs}
+    named = {run.name: run for run in runs if run.dataset == "digits"}
     for place, entries in counterparts.items():
         cells = printed_cells(FOLDER, place)
         for entry in entries:
@@ -340,9 +354,28 @@ def _check_counterparts(counterparts: Mapping[str, Sequence[Mapping[str, Any]]],
                 raise UserError(
                     f"counterparts.{place}: {entry['run']}: printed does not say which method's cells it stands for"
                 )
-            if not any(all(cell.get(name) == value for name, value in columns.items()) for cell in cells):
+            if not any(is_named(cell, columns) for cell in cells):
                 asked = ", ".join(f"{name} {value}" for name, value in columns.items())
                 raise UserError(f"counterparts.{place}: {title(place)} has no cell with {asked}")
+
+
+def _check_cells(runs: Sequence[Run]) -> None:
+    """Refuse runs that are to measure cells that are not printed, or that another one measures."""
+    measured: dict[tuple[str, int], str] = {}
+    for run in runs:
+        for place, columns in run.cells.items():
+            where = f"{run.dataset}.{run.name}.cells.{place}"
+            if run.dataset in EMBEDDED:
+                raise UserError(f"{where}: the paper has no {run.dataset}; say in counterparts what stands beside what")
+            printed = enumerate(printed_cells(FOLDER, place))
+            found = [i for i, cell in printed if is_named(cell, columns | {"dataset": DATASETS[run.dataset]})]
+            asked = ", ".join(f"{name} {value}" for name, value in columns.items())
+            if not found:
+                raise UserError(f"{where}: {title(place)} has no cell of {DATASETS[run.dataset]} with {asked}")
+            for i in found:
+                other = measured.setdefault((place, i), run.name)
+                if other != run.name:
+                    raise UserError(f"{where}: {other} measures the cell with {asked} already; name it once")
 
 
 def _check_named(where: str, name: str, named: Mapping[str, Run]) -> None:

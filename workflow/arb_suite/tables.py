@@ -85,9 +85,7 @@ def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics
     for cell in table1.to_dict("records"):
         run = _find(runs, short[cell["dataset"]], cell["method"], cell["proj_dim"])
         command = f"{TARGET} --config data_root=DIR datasets={short[cell['dataset']]}"
-        not_run = (
-            f"not run: needs the {cell['dataset']} images in DIR, and settings that this version lacks; with both: {command}"
-        )
+        not_run = f"not run: needs the {cell['dataset']} images in DIR; with them: {command}"
         rows.append(measured_row(cell, run, cell["metric"], cell["as_printed"], metrics, not_run))
     for row in table1.drop_duplicates(["method", "proj_dim"]).to_dict("records"):
         run = _find(runs, "digits", row["method"], row["proj_dim"])
@@ -123,10 +121,17 @@ def measured_row(
     paper: str,
     metrics: pd.DataFrame,
     not_run: str,
+    values: np.ndarray | None = None,
 ) -> dict[str, str]:
-    """Return the row of a run and a metric beside the number `paper`; without values, `not_run` is its note."""
+    """
+    Return the row of a run and a metric beside the number `paper`.
+
+    `values` by seed are those at the end of the run if not given; without any,
+    `not_run` is its note. Generated images are never compared with the paper.
+    """
     row = dict.fromkeys(COLUMNS, "") | {key: identity[key] for key in COLUMNS[:5]} | {"metric": metric, "paper": paper}
-    values = values_of(metrics, run, metric) if run is not None else []
+    if values is None:
+        values = values_of(metrics, run, metric) if run is not None else np.empty(0)
     if run is None or not len(values):
         return row | {"n_seeds": "0", "verdict": "not run", "note": not_run}
     interval = t_interval(values)
@@ -143,7 +148,7 @@ def measured_row(
         "ci_high": _number(interval.high),
         "n_seeds": str(len(values)),
         "n_eval": str(run["n_eval"]),
-        "verdict": reproduction_verdict(values, paper) if paper else "not comparable",
+        "verdict": reproduction_verdict(values, paper) if paper and not run["generated"] else "not comparable",
         "note": note if paper else f"the paper has no such data: compare the order of the methods, not the level; {note}",
     }
 

@@ -8,7 +8,7 @@ from .jobs import UserError
 __all__ = ["changed", "check_tuning", "describe", "grid_of", "tuned_name", "tuned_runs", "with_likes", "with_variations"]
 
 Settings = Mapping[str, Any]  # of a data set, or of one run
-NOT_HANDED_ON = ("paper_dim", "remark", "snapshots", "trace")  # from a run to its variations
+NOT_HANDED_ON = ("cells", "paper_dim", "remark", "snapshots", "trace")  # from a run to its variations
 
 
 def tuned_name(run: str) -> str:
@@ -17,12 +17,23 @@ def tuned_name(run: str) -> str:
 
 
 def with_likes(config: Settings) -> dict[str, Any]:
-    """Return the configuration with the settings of a data set that is like another written out; it has some of its runs."""
+    """
+    Return the configuration with the settings of a data set that is like another written out.
+
+    It has those of the other's runs and variations that it names, without their place
+    in the paper, or else all of its runs as they are; variations are its own.
+    """
     written = dict(config)
     for dataset, settings in config.items():
         if not isinstance(settings, Mapping) or "like" not in settings:
             continue
+        if settings["like"] not in config:
+            raise UserError(f"{dataset}: it is like {settings['like']}, which is not configured; configure that too")
         other = config[settings["like"]]
+        shared = {key: value for key, value in other.items() if key not in ("variations", "tuning")}
+        if "runs" not in settings:
+            written[dataset] = shared | {key: value for key, value in settings.items() if key != "like"}
+            continue
         known = with_variations(settings["like"], other)
         runs = {}
         for name, changes in settings["runs"].items():
@@ -30,8 +41,7 @@ def with_likes(config: Settings) -> dict[str, Any]:
                 raise UserError(f"{dataset}.runs: {settings['like']} has no run {name!r}; known are {', '.join(known)}")
             left_out = (*NOT_HANDED_ON, "of")
             runs[name] = {key: value for key, value in known[name].items() if key not in left_out} | changes
-        shared = {key: value for key, value in other.items() if key not in ("variations", "tuning")}
-        written[dataset] = shared | {"data": settings["data"], "runs": runs}
+        written[dataset] = shared | {key: value for key, value in settings.items() if key != "like"} | {"runs": runs}
     return written
 
 

@@ -16,7 +16,7 @@ from .files import exclusive, read_archive, read_choice
 from .jobs import PARENT, SENTENCES, UserError
 from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
-from .settings import TRAINING_MODULES, Run, plan_runs
+from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, plan_runs
 from .variations import tuned_name, with_likes
 
 __all__ = ["Plan", "begin", "say_what_failed"]
@@ -116,7 +116,20 @@ class Plan:
 
     def data(self, dataset: str) -> str:
         """Return the data settings of a data set as JSON."""
-        return _json({**self.config[dataset]["data"], "code": code_version(f"arb_suite.{dataset}", "arb_suite.renders")})
+        modules = ("renders", dataset)
+        if dataset not in EMBEDDED:
+            modules = ("folders", "cifar") if dataset.startswith("cifar") else ("folders", "image_files", "imagefolder")
+        how = {"download": self.config["download"]} if dataset.startswith("cifar") else {}
+        return _json({**self.config[dataset]["data"], **how, "code": code_version(*(f"arb_suite.{name}" for name in modules))})
+
+    def data_root(self) -> str:
+        """Return the folder that holds the paper's data sets."""
+        return self.config["data_root"] or ""
+
+    @staticmethod
+    def reader(dataset: str, threads: int) -> str:
+        """Return the job that verifies one of the paper's data sets, with its own options."""
+        return "cifar" if dataset.startswith("cifar") else f"imagefolder --workers {threads}"
 
     def metrics(self, place: str = "table1") -> list[str]:
         """Return the metrics files of the runs of a table or figure."""
@@ -190,7 +203,7 @@ class Plan:
                 if (run.dataset, run.name) in tuned or (run.chosen_on and run.variation_of == run.chosen_on)
             ]
         names = {entry["run"] for entry in self._entries(place)}
-        return [run for run in self.configured if run.dataset == "digits" and run.name in names]
+        return [run for run in self.configured if (run.dataset == "digits" and run.name in names) or place in run.cells]
 
     def _with_runs(self, runs: Sequence[Run], modules: Sequence[str], **more: Any) -> str:
         code = code_version(*(f"arb_suite.{name}" for name in modules))
@@ -221,7 +234,11 @@ class Plan:
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]
-        renders = f"{data['renders']} render{'s' if data['renders'] > 1 else ''}"
+        images = f"{n_eval} {score_on} {run.dataset}"
+        if "renders" in data:
+            images += f" of {data['renders']} render{'s' if data['renders'] > 1 else ''} each"
+        elif data["generated"]:
+            images = f"{n_eval} GENERATED images in the format of {DATASETS[run.dataset]}"
         options = ", ".join(f"{name} {value}" for name, value in run.training["options"].items())
         name = f"{run.name} ({options})" if options and not run.chosen_on else run.name
         return {
@@ -236,7 +253,10 @@ class Plan:
             "groups": run.training["options"].get("groups", 1),
             "trace": run.training["trace"],
             "n_eval": n_eval,
-            "protocol": f"run {name}: mean over seeds, {n_eval} {score_on} {run.dataset} of {renders} each",
+            "protocol": f"run {name}: mean over seeds, {images}",
+            "embedded": run.dataset in EMBEDDED,
+            "generated": data.get("generated", False),
+            "cells": run.cells,
             "remark": "" if run.chosen_on else run.remark,
             "chosen_on": run.chosen_on,
             "snapshots": run.training["snapshots"],
