@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.models.modules.memory_bank import MemoryBankModule
 from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
@@ -72,6 +73,10 @@ class BaseMethod(nn.Module):
         """
         Return the loss of one batch.
 
+        Where several processes hold equal shares of it, it is the loss of the whole
+        batch in each of them, see `arb_core.distributed`: gather what the criterion
+        sees.
+
         Parameters
         ----------
         views : sequence of (B, C, H, W) float Tensor
@@ -106,8 +111,8 @@ class JointEmbedding(BaseMethod):
     seen: list[Tensor]
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the criterion of the embeddings of both views."""
-        return self.criterion(*self.embed_all(views))
+        """Return the criterion of the embeddings of both views, those of all processes."""
+        return self.criterion(*map(gather_rows, self.embed_all(views)))
 
     def embed_all(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return the embeddings of all views, and remember them."""

@@ -16,7 +16,7 @@ class Method(JointEmbedding):
 
     def __init__(self, encoder: nn.Module, sizes: Sizes, **options: Any):
         super().__init__(encoder, BarlowTwinsProjectionHead(sizes.features, sizes.hidden, sizes.embedding))
-        self.criterion = ARBLoss(**options)
+        self.criterion = ARBLoss(gather_distributed=True, **options)
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return Eq. 8; the generator draws the permutation where shuffle is set."""

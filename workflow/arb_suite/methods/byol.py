@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
@@ -20,6 +21,6 @@ class Method(MomentumMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return minus the cosine of prediction and target, over both directions: BYOL's Eq. 2 but for scale and constant."""
-        predictions = [self.predictor(self.embed(view)) for view in views]
-        targets = [self.target(view) for view in views]
+        predictions = [gather_rows(self.predictor(self.embed(view))) for view in views]
+        targets = [gather_rows(self.target(view)) for view in views]
         return (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor, nn
@@ -70,6 +71,6 @@ class Method(MomentumMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the cross-entropy from the teacher's large views to all other views of the student; the centre moves."""
-        targets = [self.target(view) for view in views[:N_LARGE]]
-        scores = [self.projector(self.encoder(view)) for view in views]
+        targets = [gather_rows(self.target(view)) for view in views[:N_LARGE]]
+        scores = [gather_rows(self.projector(self.encoder(view))) for view in views]
         return self.criterion(targets, scores, teacher_temp=self.temperature)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
@@ -25,6 +26,6 @@ class Method(MomentumMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean over both directions of the contrastive loss; the keys join their queues."""
-        queries = [self.embed(view) for view in views]
-        keys = [self.target(view) for view in views]
+        queries = [gather_rows(self.embed(view)) for view in views]
+        keys = [gather_rows(self.target(view)) for view in views]
         return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2

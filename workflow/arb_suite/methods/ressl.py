@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.models.modules.heads import MoCoProjectionHead
 from lightly.models.modules.memory_bank import MemoryBankModule
 from torch import Tensor, nn
@@ -62,5 +63,5 @@ class Method(MomentumMethod):
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the relational loss to what was in the queue before; the teacher's embeddings join it."""
         weak, strong = views
-        teacher, bank = self.queue(functional.normalize(self.target(weak)), update=True)
-        return self.criterion(functional.normalize(self.embed(strong)), teacher, bank)
+        teacher, bank = self.queue(functional.normalize(gather_rows(self.target(weak))), update=True)
+        return self.criterion(functional.normalize(gather_rows(self.embed(strong))), teacher, bank)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Tensor, nn
@@ -21,6 +22,6 @@ class Method(BaseMethod):
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return minus the cosine of prediction and target, the mean of both directions (Eq. 4 of SimSiam)."""
         embeddings = [self.embed(view) for view in views]
-        predictions = [self.predictor(z) for z in embeddings]
-        targets = [z.detach() for z in embeddings]
+        predictions = [gather_rows(self.predictor(z)) for z in embeddings]
+        targets = [gather_rows(z.detach()) for z in embeddings]
         return (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2

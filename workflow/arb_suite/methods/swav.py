@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import SwaVLoss
 from lightly.models.modules.heads import SwaVProjectionHead, SwaVPrototypes
 from lightly.models.modules.memory_bank import MemoryBankModule
@@ -64,7 +65,7 @@ class Method(BaseMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the cross-entropy from the assignments of each large view to all other views; embeddings join the queues."""
-        embeddings = [functional.normalize(self.embed(view)) for view in views]
+        embeddings = [functional.normalize(gather_rows(self.embed(view))) for view in views]
         scores = [self.prototypes(z) for z in embeddings]
         with torch.no_grad():
             earlier = [queue(z, update=True)[1] for queue, z in zip(self.queues, embeddings[:N_LARGE], strict=True)]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import gather_rows
 from lightly.loss import WMSELoss
 from lightly.models.modules.heads import BYOLProjectionHead
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Method(JointEmbedding):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return 2 - 2 cos of the whitened embeddings; the generator draws who is whitened with whom."""
-        embeddings = torch.cat([self.embed(view) for view in views])
+        embeddings = torch.cat([gather_rows(self.embed(view)) for view in views])
         # lightly draws from torch's global generator, which is put back afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
