@@ -22,6 +22,8 @@ __all__ = [
     "validate",
 ]
 
+GREY = ("digits", "glyphs")  # whose images have one channel
+
 
 def read_schema(path: Path) -> dict[str, Any]:
     """Read a schema below the current folder, or say where to stand."""
@@ -74,8 +76,14 @@ def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
             raise UserError(f"{dataset}.{name}: [{low}, {high}] is not [low, high]; exchange the two")
     if settings["score_on"] in settings["fit_on"]:
         raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
-    if len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
-        lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
+    encoder = settings["encoder"]
+    if encoder["kind"] != "conv":
+        if dataset in GREY:
+            raise UserError(
+                f"{dataset}.encoder.kind: {encoder['kind']} takes images of 3 channels, {dataset} have 1; choose conv"
+            )
+    elif len(encoder["widths"]) != len(encoder["strides"]):
+        lengths = f"{len(encoder['widths'])} and {len(encoder['strides'])}"
         raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
 
 

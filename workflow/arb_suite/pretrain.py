@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightly.utils.lars import LARS
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
 from .images import ImageSet
 from .jobs import UserError
 from .method import BaseMethod, JointEmbedding, new_method
+from .optimizers import build_optimizer
 from .progress import Progress
 from .seeds import stream_seed
 from .trace import trace
 from .views import random_view
 
-__all__ = ["DivergedError", "build_optimizer", "snapshot_epochs", "train", "train_epoch"]
+__all__ = ["DivergedError", "snapshot_epochs", "train", "train_epoch"]
 
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10
@@ -179,33 +179,6 @@ def train_epoch(
         optimizer.step()
         schedule.step()
     return float(np.mean(losses))
-
-
-def build_optimizer(
-    method: BaseMethod, settings: Mapping[str, Any], steps_per_epoch: int
-) -> tuple[torch.optim.Optimizer, CosineWarmupScheduler]:
-    """Linear warm-up and cosine decay; biases and batch normalisation have a rate of their own and no weight decay."""
-    trained = [p for p in method.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "lr": settings["learning_rate"]},
-        # lightly's LARS leaves the rate of a group without weight decay as it is.
-        {"params": [p for p in trained if p.ndim <= 1], "lr": settings["bias_learning_rate"], "weight_decay": 0.0},
-    ]
-    common = {"lr": settings["learning_rate"], "weight_decay": settings["weight_decay"]}
-    optimizer: torch.optim.Optimizer
-    match settings["optimizer"]:
-        case "lars":
-            optimizer = LARS(groups, momentum=settings["momentum"], trust_coefficient=settings["trust_coefficient"], **common)
-        case "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=settings["momentum"], **common)
-        case "adam":
-            optimizer = torch.optim.Adam(groups, **common)
-        case other:
-            raise UserError(f"unknown optimizer {other!r}; known are lars, sgd, adam")
-    steps = settings["epochs"] * steps_per_epoch
-    warmup = round(settings["warmup_fraction"] * steps)
-    schedule = CosineWarmupScheduler(optimizer, warmup, steps, end_value=settings["final_rate_fraction"])
-    return optimizer, schedule
 
 
 def _resumable(checkpoint: Path, data_hash: str, progress: Progress) -> dict[str, Any] | None:

@@ -31,7 +31,18 @@ DATASETS = {
     "imagenet1k": "ImageNet-1k",
 }
 # What settles how anything is trained, beside its method
-TRAINING_MODULES = ("determinism", "encoders", "images", "method", "pretrain", "renders", "seeds", "trace", "views")
+TRAINING_MODULES = (
+    "determinism",
+    "encoders",
+    "images",
+    "method",
+    "optimizers",
+    "pretrain",
+    "renders",
+    "seeds",
+    "trace",
+    "views",
+)
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
 
