@@ -1,4 +1,7 @@
 import math
+import os
+import signal
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,7 @@ def settings(method, options=None, **training):
         "loss_divisor": 1,
         "snapshots": 0,
         "trace": False,
+        "compute": DIGITS["compute"],
         **DIGITS["training"],
         **run_of(method).get("training", {}),
         "batch_size": 16,
@@ -224,6 +228,11 @@ def assert_same(first, second):
     assert all(torch.equal(kept[epoch][key], other_kept[epoch][key]) for epoch in kept for key in kept[epoch])
 
 
+def save_always(monkeypatch):
+    monkeypatch.setattr(pretrain, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(pretrain, "SAVE_SHARE", math.inf)
+
+
 SHUFFLED = ("arb", {"groups": 4, "shuffle": True, "ridge": 1e-4})
 SIMCLR = ("simclr", {"temperature": 0.5})
 
@@ -233,7 +242,7 @@ SIMCLR = ("simclr", {"temperature": 0.5})
 def test_resumed_training_ends_as_if_it_had_not_been_interrupted(images, tmp_path, monkeypatch, name, options, stop_after):
     run = settings(name, options)
     undisturbed = train(images, run, 0, tmp_path / "undisturbed.state", Recorder())
-    monkeypatch.setattr(pretrain, "SAVE_SECONDS", -1)  # every epoch is saved
+    save_always(monkeypatch)
     with pytest.raises(InterruptedByTestError):
         train(images, run, 0, tmp_path / "seed0.state", Recorder(stop_after=stop_after))
     second = Recorder()
@@ -241,6 +250,29 @@ def test_resumed_training_ends_as_if_it_had_not_been_interrupted(images, tmp_pat
     assert second.finished == [1, 2, 3][stop_after:]
     assert len(resumed[1]["losses"]) == 3
     assert_same(resumed, undisturbed)
+
+
+@pytest.mark.parametrize("name", ["arb", "swav", "moco_v2"])
+@pytest.mark.parametrize("step", [1, 2, 3, 6])  # of 4 an epoch
+def test_training_stopped_by_sigterm_goes_on_at_the_next_step(images, tmp_path, monkeypatch, name, step):
+    undisturbed = train(images, settings(name), 0, tmp_path / "undisturbed.state", Recorder())
+    made = count()
+
+    def watched(*arguments):
+        if next(made) == (step - 1) * len(settings(name)["views"]):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw_view(*arguments)
+
+    draw_view = pretrain.draw_view
+    monkeypatch.setattr(pretrain, "draw_view", watched)
+    with pytest.raises(KeyboardInterrupt):
+        train(images, settings(name), 0, tmp_path / "seed0.state", Recorder())
+    begun_at = next(made)
+    again = Recorder()
+    assert_same(train(images, settings(name), 0, tmp_path / "seed0.state", again), undisturbed)
+    assert begun_at == step * len(settings(name)["views"])
+    assert next(made) - begun_at - 1 == (12 - step) * len(settings(name)["views"])  # no step was made twice
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_interrupted_before_the_first_save_training_starts_anew(images, tmp_path):
@@ -310,8 +342,8 @@ def test_all_methods_see_the_same_views(images, tmp_path, monkeypatch):
         seen[name].append(random_view(*arguments))
         return seen[name][-1]
 
-    random_view = pretrain.random_view
-    monkeypatch.setattr(pretrain, "random_view", watched)
+    random_view = pretrain.draw_view
+    monkeypatch.setattr(pretrain, "draw_view", watched)
     for name in TRAINED:
         seen[name] = []
         train(images, settings(name), 0, tmp_path / f"{name}.state", Recorder())
@@ -355,7 +387,7 @@ def test_a_method_is_told_every_step_also_when_resumed(images, tmp_path, monkeyp
         return made[-1]
 
     monkeypatch.setattr(pretrain, "new_method", new_method)
-    monkeypatch.setattr(pretrain, "SAVE_SECONDS", -1)
+    save_always(monkeypatch)
     run = settings("supervised", learning_rate=1e-3)
     with pytest.raises(InterruptedByTestError):
         train(images, run, 0, tmp_path / "seed0.state", Recorder(stop_after=2))

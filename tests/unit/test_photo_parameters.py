@@ -138,8 +138,8 @@ PLANTED = [
 
 @pytest.mark.parametrize(("draw", "change", "marginal"), PLANTED, ids=[draw for draw, *_ in PLANTED])
 def test_a_wrong_distribution_is_seen(draw, change, marginal, theirs, monkeypatch):
-    drawn = photo_parameters._uniforms
-    monkeypatch.setattr(photo_parameters, "_uniforms", lambda n, g: (u := drawn(n, g)) | {draw: change(u[draw])})
+    drawn = photo_parameters.draw_uniforms
+    monkeypatch.setattr(photo_parameters, "draw_uniforms", lambda n, g: (u := drawn(n, g)) | {draw: change(u[draw])})
     p_values = adjusted_p_values(ours(), theirs)
     assert p_values[marginal] < ALPHA
 
@@ -150,7 +150,7 @@ def test_crop_is_the_first_attempt_that_fits_or_the_central_one(shape):
     low, high = SETTINGS["crop_aspect"]
     n, fallbacks = 2000, 0
     boxes = draw_parameters(torch.tensor([shape]).expand(n, 2), SETTINGS, generator(7)).boxes.tolist()
-    uniform = {name: u.tolist() for name, u in photo_parameters._uniforms(n, generator(7)).items()}
+    uniform = {name: u.tolist() for name, u in photo_parameters.draw_uniforms(n, generator(7)).items()}
     for box, areas, aspects, place in zip(boxes, uniform["area"], uniform["aspect"], uniform["place"], strict=True):
         for area, aspect in zip(areas, aspects, strict=True):
             pixels, ratio = height * width * (0.08 + 0.92 * area), low * (high / low) ** aspect

@@ -101,7 +101,7 @@ def test_nothing_waits_for_the_device(monkeypatch):
     meta = torch.device("meta")
     monkeypatch.setattr(
         photo_parameters,
-        "_uniforms",
+        "draw_uniforms",
         lambda n, _: {name: torch.empty(n, k, dtype=torch.float64, device=meta) for name, k in photo_parameters.DRAWS.items()},
     )
     images = torch.empty(5, 3, 40, 50, device=meta, dtype=torch.uint8)
@@ -109,6 +109,11 @@ def test_nothing_waits_for_the_device(monkeypatch):
     for view in (random_photo_view(images, settings, SimpleNamespace(device=meta)), central_view(images, settings)):
         assert view.device == meta
         assert view.shape == (5, 3, 32, 32)
+
+
+def test_a_generator_on_cpu_serves_images_elsewhere():
+    view = random_photo_view(torch.empty(2, 3, 32, 32, device="meta"), SETTINGS, generator())
+    assert view.device == torch.device("meta")
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -119,11 +124,6 @@ def test_other_than_a_batch_of_rgb_images(images):
     for view in (partial(random_photo_view, generator=generator()), central_view):
         with pytest.raises(UserError, match=r"it must be \(B, 3, H, W\), uint8 or float"):
             view(images, settings=SETTINGS)
-
-
-def test_generator_elsewhere():
-    with pytest.raises(UserError, match=r"images are on meta, the generator is on cpu"):
-        random_photo_view(torch.empty(2, 3, 32, 32, device="meta"), SETTINGS, generator())
 
 
 def test_central_view_of_a_size_that_is_not_asked_for():

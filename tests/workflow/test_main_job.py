@@ -72,7 +72,8 @@ def test_every_run_can_be_traced(finished):
         for record in training["seeds"].values():
             assert len(record["losses"]) == training["settings"]["epochs"]
             assert record["data_hash"] == description["data_hash"]
-            assert {"device", "platform", "python", "packages", "commit", "wall_seconds"} <= set(record)
+            assert record["computed_on"] == ["cpu, float32"]
+            assert {"platform", "python", "packages", "commit", "wall_seconds"} <= set(record)
         assert (finished.results / f"benchmarks/train/digits/{run}/seeds0-2.tsv").exists()
 
 

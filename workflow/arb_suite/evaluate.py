@@ -13,10 +13,13 @@ from torch.nn import functional
 from .images import ImageSet
 from .method import BaseMethod
 from .seeds import stream_seed
+from .views import evaluation_view
 
-__all__ = ["effective_rank", "evaluate", "knn_classes", "linear_probe", "outputs"]
+__all__ = ["effective_rank", "evaluate", "features", "knn_classes", "linear_probe", "outputs"]
 
 OUTPUT_BATCH = 512
+LARGEST_PART = 2**28  # similarities that kNN holds at once
+TOP = 5  # classes among which the true one must be for linear_top5
 CONSTANT = 1e-6  # standard deviation over magnitude below which a feature, computed in float32, is constant
 
 
@@ -25,6 +28,14 @@ def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
     """Return the outputs (n, k) of a model in evaluation mode for inputs (n, ...), a batch at a time."""
     model.eval()
     return torch.cat([model(batch) for batch in inputs.split(OUTPUT_BATCH)])
+
+
+@torch.no_grad()
+def features(encoder: nn.Module, data: ImageSet, view: Mapping[str, Any] | None) -> Tensor:
+    """Return what an encoder in evaluation mode makes of the images of a data set, (n, k); `view`: see `evaluation_view`."""
+    encoder.eval()
+    in_order = torch.arange(len(data)).split(OUTPUT_BATCH)
+    return torch.cat([encoder(evaluation_view(batch, view)) for batch in data.batches(in_order)])
 
 
 def linear_probe(
@@ -49,7 +60,7 @@ def linear_probe(
         it does; without it, how far the rate of 0.3 gets depends on the scale of
         the features.
     generator : torch.Generator
-        Draws the order of the images.
+        Draws the order of the images, on CPU.
 
     Returns
     -------
@@ -62,9 +73,9 @@ def linear_probe(
         sigma, mean = torch.std_mean(features, dim=0, correction=0)
         sigma = torch.where(sigma > 0, sigma, 1.0)  # a dead feature is zero everywhere and carries nothing
     else:
-        sigma, mean = torch.ones(features.shape[1]), torch.zeros(features.shape[1])
+        sigma, mean = features.new_ones(features.shape[1]), features.new_zeros(features.shape[1])
     features = (features - mean) / sigma
-    probe = nn.utils.skip_init(nn.Linear, features.shape[1], classes)
+    probe = nn.utils.skip_init(nn.Linear, features.shape[1], classes, device=features.device)
     nn.init.zeros_(probe.weight)
     nn.init.zeros_(probe.bias)
     optimizer = torch.optim.SGD(
@@ -76,7 +87,8 @@ def linear_probe(
     steps = settings["epochs"] * -(-len(features) // settings["batch_size"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(settings["epochs"]):
-        for batch in torch.randperm(len(features), generator=generator).split(settings["batch_size"]):
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for batch in order.split(settings["batch_size"]):
             optimizer.zero_grad(set_to_none=True)
             functional.cross_entropy(probe(features[batch]), labels[batch]).backward()
             optimizer.step()
@@ -112,7 +124,9 @@ def knn_classes(bank: Tensor, labels: Tensor, queries: Tensor, classes: int, k: 
 
     """
     bank, queries = functional.normalize(bank), functional.normalize(queries)
-    return knn_predict(queries, bank.T, labels, classes, k, temperature)
+    # A part at a time: the similarities of 50,000 images to 1.3 million are 256 GB.
+    parts = queries.split(max(1, LARGEST_PART // len(bank)))
+    return torch.cat([knn_predict(part, bank.T, labels, classes, k, temperature) for part in parts])
 
 
 def effective_rank(z: Tensor) -> float:
@@ -168,27 +182,31 @@ def evaluate(
         The images to fit the probe on and to look for neighbours in, and those to
         predict.
     evaluation : mapping
-        Settings of the probe, ``linear``, and of ``knn``.
+        Settings of the probe, ``linear``, of ``knn`` and of the ``view``; ``top5``,
+        whether that is measured too.
     seed : int
         Of the run; settles the order of the images in the probe's training.
 
     Returns
     -------
     dict of (n,) int16 ndarray
-        The predicted classes by metric.
+        The predicted classes by metric; for top-5 the true class where it is among
+        the first five, and elsewhere the first.
     dict of float
         Accuracies in percent, and effective ranks over the scored images.
 
     """
-    bank, queries = (outputs(method.encoder, data.images) for data in (fitted, scored))
+    bank, queries = (features(method.encoder, data, evaluation["view"]) for data in (fitted, scored))
+    known, true = (data.labels.to(bank.device) for data in (fitted, scored))
     generator = torch.Generator().manual_seed(stream_seed(seed, "probe"))
-    probe = linear_probe(bank, fitted.labels, fitted.classes, evaluation["linear"], generator)
-    predicted = {
-        "linear_top1": outputs(probe, queries).argmax(dim=1),
-        "knn5_top1": knn_classes(bank, fitted.labels, queries, fitted.classes, **evaluation["knn"])[:, 0],
-    }
-    measured = {metric: 100 * (classes == scored.labels).double().mean().item() for metric, classes in predicted.items()}
+    probe = linear_probe(bank, known, fitted.classes, evaluation["linear"], generator)
+    scores, neighbours = outputs(probe, queries), knn_classes(bank, known, queries, fitted.classes, **evaluation["knn"])
+    predicted = {"linear_top1": scores.argmax(dim=1), "knn5_top1": neighbours[:, 0]}
+    if evaluation["top5"]:
+        for metric, best in (("linear_top5", scores.topk(TOP).indices), ("knn5_top5", neighbours[:, :TOP])):
+            predicted[metric] = torch.where((best == true[:, None]).any(dim=1), true, best[:, 0])
+    measured = {metric: 100 * (classes == true).double().mean().item() for metric, classes in predicted.items()}
     measured["effective_rank_features"] = effective_rank(queries)
     if method.embedder is not None:
         measured["effective_rank_embeddings"] = effective_rank(outputs(method.embedder, queries))
-    return {metric: classes.numpy().astype(np.int16) for metric, classes in predicted.items()}, measured
+    return {metric: classes.cpu().numpy().astype(np.int16) for metric, classes in predicted.items()}, measured

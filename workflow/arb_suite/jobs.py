@@ -1,15 +1,17 @@
 """How a job behaves: progress to the terminal and a log, one clear sentence on bad input."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARENT", "SENTENCES", "UserError", "job_parser", "read_resolved", "run_job"]
+__all__ = ["PARENT", "SENTENCES", "UserError", "asked_to_end", "job_parser", "read_resolved", "run_job"]
 
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
@@ -71,6 +73,22 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
             print(f"error: {sentence}", file=sys.stderr)
             _leave_for_the_end(sentence)
             sys.exit(1)
+
+
+@contextlib.contextmanager
+def asked_to_end() -> Iterator[Callable[[], bool]]:
+    """
+    Yield a function that tells whether SIGTERM has come, which in the block does not end the process.
+
+    So a cluster that takes its machine back leaves a job the time to save its state. Who finds it true raises
+    KeyboardInterrupt when that is done.
+    """
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def read_resolved(text: str) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["BRIGHTNESS", "CONTRAST", "HUE", "SATURATION", "PhotoParameters", "draw_parameters"]
+__all__ = ["BRIGHTNESS", "CONTRAST", "HUE", "SATURATION", "PhotoParameters", "draw_parameters", "draw_uniforms", "settle"]
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # places in `factors`, values in `order`; torchvision's numbering
 
@@ -60,6 +60,12 @@ class PhotoParameters:
     sigma: Tensor
     solarised: Tensor
 
+    def to(self, device: torch.device) -> "PhotoParameters":
+        """Return the same parameters on a device, without waiting for the copy."""
+        return PhotoParameters(
+            **{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
+        )
+
 
 def draw_parameters(sizes: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> PhotoParameters:
     """
@@ -87,7 +93,17 @@ def draw_parameters(sizes: Tensor, settings: Mapping[str, Any], generator: torch
     drawn for one seed are not.
 
     """
-    uniform = _uniforms(len(sizes), generator)
+    return settle(draw_uniforms(len(sizes), generator), sizes, settings)
+
+
+def draw_uniforms(n: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw what settles the views of n images: for each of `DRAWS` (n, k) numbers, uniform in [0, 1), float64."""
+    drawn = torch.rand(n, sum(DRAWS.values()), generator=generator, device=generator.device, dtype=torch.float64)
+    return dict(zip(DRAWS, drawn.split(list(DRAWS.values()), dim=1), strict=True))
+
+
+def settle(uniform: Mapping[str, Tensor], sizes: Tensor, settings: Mapping[str, Any]) -> PhotoParameters:
+    """Return what the numbers of `draw_uniforms` mean for images of some sizes (n, 2); see `draw_parameters`."""
     hue = settings["jitter"][HUE]
     spread = [(max(0.0, 1 - strength), 1 + strength) for strength in settings["jitter"][:HUE]] + [(-hue, hue)]
     factors = [_between(u, *bounds) for u, bounds in zip(uniform["factors"].unbind(1), spread, strict=True)]
@@ -102,12 +118,6 @@ def draw_parameters(sizes: Tensor, settings: Mapping[str, Any], generator: torch
         sigma=_between(uniform["sigma"][:, 0], *settings["blur_sigma"]).float(),
         solarised=uniform["solarise"][:, 0] < settings["solarise"],
     )
-
-
-def _uniforms(n: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Return uniform numbers in [0, 1) for n samples, float64, (n, k) for each of `DRAWS`."""
-    drawn = torch.rand(n, sum(DRAWS.values()), generator=generator, device=generator.device, dtype=torch.float64)
-    return dict(zip(DRAWS, drawn.split(list(DRAWS.values()), dim=1), strict=True))
 
 
 def _between(uniform: Tensor, low: float, high: float) -> Tensor:

@@ -35,9 +35,10 @@ def random_photo_view(
         ``solarise``, the share of solarised views; ``mean`` and ``std`` of the three
         channels, by which the view is normalised.
     generator : torch.Generator
-        Source of all of it; on the device of `images`.
+        Source of all of it, on any device: on CPU, it draws the same views for images
+        on a GPU.
     sizes : (B, 2) int64 Tensor, optional
-        Heights and widths where images of several sizes are padded, to the right and
+        On the device of `generator`: heights and widths where images of several sizes are padded, to the right and
         below, to H x W. By default all of them are H x W.
 
     Returns
@@ -48,8 +49,8 @@ def random_photo_view(
     Raises
     ------
     UserError
-        If the images have another form, or generator and images lie on different
-        devices, or the kernel of the blur does not fit the view.
+        If the images have another form, or the kernel of the blur does not fit the
+        view.
 
     Notes
     -----
@@ -59,9 +60,8 @@ def random_photo_view(
 
     """
     images = _unit_range(images)
-    if generator.device.type != images.device.type:
-        raise UserError(f"images are on {images.device}, the generator is on {generator.device}; give one that is there")
-    drawn = draw_parameters(_sizes_of(images) if sizes is None else sizes, settings, generator)
+    sizes = _sizes_of(images, generator.device) if sizes is None else sizes
+    drawn = draw_parameters(sizes, settings, generator).to(images.device)
 
     def where(chosen: Tensor, changed: Tensor, kept: Tensor) -> Tensor:
         return torch.where(chosen[:, None, None, None], changed, kept)
@@ -87,7 +87,7 @@ def central_view(images: Tensor, settings: Mapping[str, Any], sizes: Tensor | No
         shorter side is brought before the central square is cut out. Without it the
         images are taken as they are and must be size x size.
     sizes : (B, 2) int64 Tensor, optional
-        As in `random_photo_view`.
+        As in `random_photo_view`, on any device.
 
     Returns
     -------
@@ -112,7 +112,8 @@ def central_view(images: Tensor, settings: Mapping[str, Any], sizes: Tensor | No
         return _normalise(images, settings)
     if shorter < size:
         raise UserError(f"resize is {shorter}, which leaves no central square of size {size}; it must be {size} or more")
-    return _normalise(resize_centre(images, _sizes_of(images) if sizes is None else sizes, shorter, size), settings)
+    sizes = _sizes_of(images, images.device) if sizes is None else sizes.to(images.device)
+    return _normalise(resize_centre(images, sizes, shorter, size), settings)
 
 
 def _unit_range(images: Tensor) -> Tensor:
@@ -125,9 +126,9 @@ def _unit_range(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
-def _sizes_of(images: Tensor) -> Tensor:
+def _sizes_of(images: Tensor, device: torch.device) -> Tensor:
     # filled on the device: a tensor made from a list would be copied there, and waited for
-    return torch.stack([torch.full((len(images),), side, device=images.device) for side in images.shape[2:]], dim=1)
+    return torch.stack([torch.full((len(images),), side, device=device) for side in images.shape[2:]], dim=1)
 
 
 def _normalise(images: Tensor, settings: Mapping[str, Any]) -> Tensor:

@@ -1,10 +1,9 @@
 """The training loop: it draws views, asks a method for its loss and steps the optimiser, and knows no method by name."""
 
-import copy
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,22 @@ import torch
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
+from .compute import compute_on
 from .images import ImageSet
-from .jobs import UserError
+from .jobs import UserError, asked_to_end
 from .method import BaseMethod, JointEmbedding, new_method
 from .optimizers import build_optimizer
 from .progress import Progress
 from .seeds import stream_seed
 from .trace import trace
-from .views import random_view
+from .views import draw_view
 
 __all__ = ["DivergedError", "snapshot_epochs", "train", "train_epoch"]
 
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
-SAVE_SECONDS = 10
+SAVE_SECONDS = 10  # at least, between two savings of the state
+SAVE_SHARE = 0.02  # of the time, at most, goes into them
+LOOK_EVERY = 50  # steps on a GPU
 
 
 class DivergedError(UserError):
@@ -66,8 +68,8 @@ def train(
     dict
         ``losses``, the mean loss of each epoch; ``trace``, if the settings ask for
         it, what `trace.trace` says of each step; ``wall_seconds``, over all
-        interrupted attempts; the hash of the data, and with what the training
-        began: device, platform, versions.
+        interrupted attempts; ``computed_on``, the devices and precisions of these;
+        the hash of the data, and with what the training began: platform, versions.
     dict
         The parameters after each of the `snapshot_epochs`.
 
@@ -75,24 +77,34 @@ def train(
     ------
     UserError
         If there are fewer images than a batch, or the loss is not finite.
+    KeyboardInterrupt
+        After SIGTERM, when the state has been saved.
 
     """
-    n, batch_size = len(data.images), settings["batch_size"]
+    n, batch_size = len(data), settings["batch_size"]
     if batch_size > n:
         raise UserError(f"batch_size {batch_size} is larger than the {n} training images; choose less")
-    method = new_method(settings, data.images.shape[1], data.classes, seed)
+    compute = compute_on(settings["compute"])
+    method = new_method(settings, data.channels, data.classes, seed).to(compute.device)
     if settings["trace"] and not isinstance(method, JointEmbedding):
         raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
     optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
-    # its own, so that more views do not change the first.
+    # its own, so that more views do not change the first. All of them are on CPU, so that a GPU sees the same views.
     purposes = [("order", 0), ("method", 0), *(("view", i) for i in range(len(settings["views"])))]
     streams = {f"{name}{i}": torch.Generator().manual_seed(stream_seed(seed, name, i)) for name, i in purposes}
-    record: dict[str, Any] = {"losses": [], "wall_seconds": 0.0, "data_hash": data.data_hash, **_provenance()}
+    record: dict[str, Any] = {
+        "losses": [],
+        "wall_seconds": 0.0,
+        "data_hash": data.data_hash,
+        "computed_on": [],
+        **_provenance(),
+    }
     if settings["trace"]:
         record["trace"] = []
     kept = snapshot_epochs(settings["epochs"], settings["snapshots"])
     snapshots: dict[int, dict[str, torch.Tensor]] = {}
+    begun: list[float] = []  # losses of an epoch that is not complete
 
     state = _resumable(checkpoint, data.data_hash, progress)
     if state is not None:
@@ -101,42 +113,82 @@ def train(
         schedule.load_state_dict(state["schedule"])
         for name, stream in streams.items():
             stream.set_state(state["streams"][name])
-        record, snapshots = state["record"], state["snapshots"]
+        record, snapshots, begun = state["record"], state["snapshots"], state["begun"]
         progress.found(len(record["losses"]))
+    if len(record["losses"]) < settings["epochs"] and compute.name not in record["computed_on"]:
+        record["computed_on"].append(compute.name)
 
     def keep(epoch: int) -> None:
         if epoch in kept:
-            snapshots[epoch] = copy.deepcopy(method.state_dict())
+            snapshots[epoch] = {name: value.detach().to("cpu", copy=True) for name, value in method.state_dict().items()}
 
-    def save() -> None:
+    def save(order: torch.Tensor, losses: Sequence[float] = ()) -> None:
+        """Write everything; `order` is the state of the stream from which the order of the epoch begun is drawn again."""
         save_state(
             checkpoint,
             {
                 "method": method.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
-                "streams": {name: stream.get_state() for name, stream in streams.items()},
+                "streams": {name: stream.get_state() for name, stream in streams.items()} | {"order0": order},
                 "record": record,
                 "snapshots": snapshots,
+                "begun": list(losses),
             },
         )
 
-    if not record["losses"]:
+    if not record["losses"] and not begun:
         keep(0)
     method.train()
-    saved = time.monotonic()
-    for epoch in range(len(record["losses"]), settings["epochs"]):
-        started = time.monotonic()
-        loss = train_epoch(method, optimizer, schedule, data, settings, epoch, streams, record.get("trace"))
-        keep(epoch + 1)
-        record["losses"].append(loss)
-        record["wall_seconds"] += time.monotonic() - started
-        complete = epoch + 1 == settings["epochs"]
-        if complete or time.monotonic() - saved > SAVE_SECONDS:
-            save()
-            saved = time.monotonic()
-        progress.epoch(epoch + 1, loss)
+    look_every = 1 if compute.device.type == "cpu" else LOOK_EVERY
+    saving = _Saving()
+    with asked_to_end() as ending:
+        for epoch in range(len(record["losses"]), settings["epochs"]):
+            order = streams["order0"].get_state()
+
+            def after_step(losses: Sequence[float], order: torch.Tensor = order) -> None:
+                if ending() or saving.due():
+                    record["wall_seconds"] += saving.lap()
+                    saving.do(save, order, losses)
+                if ending():
+                    raise KeyboardInterrupt
+
+            traced = record.get("trace")
+            loss = train_epoch(
+                method, optimizer, schedule, data, settings, epoch, streams, traced, begun, after_step, look_every
+            )
+            begun = []
+            keep(epoch + 1)
+            record["losses"].append(loss)
+            record["wall_seconds"] += saving.lap()
+            if epoch + 1 == settings["epochs"] or saving.due() or ending():
+                saving.do(save, streams["order0"].get_state())
+            progress.epoch(epoch + 1, loss)
+            if ending():
+                raise KeyboardInterrupt
     return method.eval(), record, snapshots
+
+
+class _Saving:
+    """When the state was saved, and how long that took."""
+
+    def __init__(self) -> None:
+        self.last = self.marked = time.monotonic()
+        self.took = 0.0
+
+    def due(self) -> bool:
+        return time.monotonic() - self.last > max(SAVE_SECONDS, self.took / SAVE_SHARE)
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap."""
+        before, self.marked = self.marked, time.monotonic()
+        return self.marked - before
+
+    def do(self, save: Callable[..., None], *arguments: Any) -> None:
+        started = time.monotonic()
+        save(*arguments)
+        self.last = time.monotonic()
+        self.took = self.last - started
 
 
 def train_epoch(
@@ -148,18 +200,25 @@ def train_epoch(
     epoch: int,
     streams: Mapping[str, torch.Generator],
     traced: list[dict[str, float]] | None = None,
+    begun: Sequence[float] = (),
+    after_step: Callable[[Sequence[float]], None] = lambda losses: None,
+    look_every: int = 1,
 ) -> float:
-    """Run one pass over the images, the last incomplete batch left out, and return the mean loss; `traced` gets its steps."""
+    """
+    Run one pass over the images, the last incomplete batch left out, and return the mean loss.
+
+    `traced` gets what is recorded of its steps, `begun` has the losses of those that were made before, and `after_step`
+    is called with the losses so far, every `look_every` steps: to look at a loss, a GPU has to be waited for.
+    """
     batch_size = settings["batch_size"]
-    order = torch.randperm(len(data.images), generator=streams["order0"])
+    order = torch.randperm(len(data), generator=streams["order0"])
     steps = len(order) // batch_size
-    losses = []
-    for step, batch in enumerate(order[: steps * batch_size].view(steps, batch_size)):
-        images = data.images[batch]
-        views = [random_view(images, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
+    losses, unseen = list(begun), []
+    for step, batch in enumerate(data.batches(order[: steps * batch_size].view(steps, batch_size)[len(begun) :]), len(begun)):
+        views = [draw_view(batch, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
         try:
-            loss = method.loss(views, data.labels[batch], streams["method0"])
+            loss = method.loss(views, batch.labels, streams["method0"])
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise DivergedError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
@@ -168,17 +227,30 @@ def train_epoch(
         if traced is not None:
             traced.append({**trace(*method.seen), "loss": loss.item()})
         loss = loss / settings["loss_divisor"]
-        losses.append(loss.item())
-        if not np.isfinite(losses[-1]):
-            raise DivergedError(
-                f"the loss is {losses[-1]} in epoch {epoch + 1}, step {step + 1};"
-                " choose a smaller learning_rate, or look at what the method makes of its input"
-            )
+        unseen.append(loss.detach())
+        looks = (step + 1) % look_every == 0 or step + 1 == steps
+        if looks:
+            losses += _finite(unseen, epoch, len(losses))
+            unseen = []
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
+        if looks and step + 1 < steps:
+            after_step(losses)
     return float(np.mean(losses))
+
+
+def _finite(unseen: Sequence[torch.Tensor], epoch: int, step: int) -> list[float]:
+    """Return the losses of some steps of an epoch, from `step` on, as numbers."""
+    losses = torch.stack(list(unseen)).tolist()
+    for i, loss in enumerate(losses, step + 1):
+        if not np.isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} in epoch {epoch + 1}, step {i};"
+                " choose a smaller learning_rate, or look at what the method makes of its input"
+            )
+    return losses
 
 
 def _resumable(checkpoint: Path, data_hash: str, progress: Progress) -> dict[str, Any] | None:
@@ -208,7 +280,6 @@ def _provenance() -> dict[str, Any]:
         commit = ""  # not a clone, or no git
     return {
         "commit": commit.strip(),
-        "device": "cpu",
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES},

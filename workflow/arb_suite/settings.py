@@ -32,16 +32,12 @@ DATASETS = {
 }
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
-    "determinism",
-    "encoders",
-    "images",
-    "method",
-    "optimizers",
-    "pretrain",
-    "renders",
-    "seeds",
-    "trace",
-    "views",
+    *("compute", "determinism", "encoders", "images", "method", "photo_operations", "photo_parameters", "photo_views"),
+    *("optimizers", "pretrain", "renders", "seeds", "trace", "views"),
+)
+# What settles how a trained encoder is evaluated
+EVALUATING_MODULES = (
+    *("compute", "determinism", "evaluate", "images", "photo_operations", "photo_views", "seeds", "train", "views"),
 )
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 METHODS_SCHEMA = Path("workflow/schemas/methods.schema.yaml")
@@ -221,6 +217,7 @@ def _resolve(
             "snapshots": run.get("snapshots", 0),
             "trace": run.get("trace", False),
             "threads": settings["threads"],
+            "compute": settings["compute"],
             **training,
             "code": _training_code(run["method"]),
             "packages": _packages(),
@@ -228,9 +225,9 @@ def _resolve(
         evaluation={
             "score_on": settings["score_on"],
             **settings["evaluation"],
-            "code": code_version(
-                "arb_core.scaling", *(f"arb_suite.{name}" for name in ("determinism", "evaluate", "images", "seeds", "train"))
-            ),
+            "view": None,
+            "top5": False,
+            "code": code_version("arb_core.scaling", *(f"arb_suite.{name}" for name in EVALUATING_MODULES)),
         },
         selected=selected,
         variation_of=run.get("of"),

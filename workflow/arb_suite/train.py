@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from .checkpoints import save_state
+from .compute import compute_on
 from .determinism import compute_deterministically
 from .evaluate import evaluate
 from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
@@ -24,21 +25,22 @@ __all__: list[str] = []
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the encoders, how they came about, what they measure and the class that they predict of every image."""
     settings, evaluation = _chosen(options), read_resolved(options.evaluation)
-    compute_deterministically(settings["threads"])
-    fitted = load_images(options.data, settings["fit_on"])
-    scored = load_images(options.data, [evaluation["score_on"]])
+    device = compute_on(settings["compute"]).device
+    compute_deterministically(settings["threads"], device)
+    fitted = load_images(options.data, settings["fit_on"]).to(device)
+    scored = load_images(options.data, [evaluation["score_on"]]).to(device)
     config_hash = json_hash(settings)
     first, last = map(int, options.seeds.split("-"))
     seeds = range(first, last + 1)
     progress = Progress(options.name, settings["epochs"], seeds, report)
     states, records, rows = {}, {}, []
-    predictions = {"labels": scored.labels.numpy(), "source": scored.source.numpy()}
+    predictions = {"labels": scored.labels.cpu().numpy(), "source": scored.source.numpy()}
     for seed in seeds:
         progress.seed(seed)
         checkpoint = checkpoint_path(config_hash, seed)
         with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
             _, records[seed], states[seed] = train(fitted, settings, seed, checkpoint, progress)
-        method = new_method(settings, fitted.images.shape[1], fitted.classes, seed)
+        method = new_method(settings, fitted.channels, fitted.classes, seed).to(device)
         for epoch, state in states[seed].items():
             method.load_state_dict(state)
             predicted, measured = evaluate(method, fitted, scored, evaluation, seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .compute import compute_on
 from .determinism import compute_deterministically
 from .evaluate import evaluate
 from .files import exclusive, json_hash, write_json
@@ -51,11 +52,12 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     scores: dict[str, list[float]] = {}
     trials = []
     shared = grid["candidates"][0]["training"]  # in threads and images
-    compute_deterministically(shared["threads"])
-    fitted = load_images(options.data, shared["fit_on"])
-    scored = load_images(options.data, [grid["evaluation"]["score_on"]])
+    device = compute_on(shared["compute"]).device
+    compute_deterministically(shared["threads"], device)
+    fitted = load_images(options.data, shared["fit_on"]).to(device)
+    scored = load_images(options.data, [grid["evaluation"]["score_on"]]).to(device)
     for candidate in grid["candidates"]:  # an option that the method does not know is to stop this now, not after other trials
-        new_method(candidate["training"], fitted.images.shape[1], fitted.classes, seed=0)
+        new_method(candidate["training"], fitted.channels, fitted.classes, seed=0)
     seeds = range(grid["seeds"])
     for setting, training in ((candidate["setting"], candidate["training"]) for candidate in grid["candidates"]):
         progress = Progress(f"{options.name}, {setting}", training["epochs"], seeds, report)

@@ -8,7 +8,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["random_view"]
+from .images import Batch
+from .photo_views import central_view, random_photo_view
+
+__all__ = ["draw_view", "evaluation_view", "random_view"]
+
+
+def draw_view(batch: Batch, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+    """Draw one random view of each image, of the kind that the settings name; see `random_view`, `random_photo_view`."""
+    if settings.get("kind") == "photo":
+        return random_photo_view(batch.images, settings, generator, batch.sizes)
+    return random_view(batch.images, settings, generator)
+
+
+def evaluation_view(batch: Batch, settings: Mapping[str, Any] | None) -> Tensor:
+    """Return the view of each image on which an encoder is evaluated: `central_view`; without settings the image itself."""
+    return batch.images if settings is None else central_view(batch.images, settings, batch.sizes)
 
 
 def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -27,7 +42,8 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
         shift in +- b; ``noise``, the largest of the per-image standard deviations,
         which are uniform from 0.
     generator : torch.Generator
-        Source of all of it; on the device of `images`.
+        Source of all of it, on any device; what it draws is moved to that of
+        `images`.
 
     Returns
     -------
@@ -40,7 +56,8 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
     shape = [n, channels, *(round(settings["scale"] * side) for side in sides)]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(n, *shape, generator=generator, device=images.device, dtype=images.dtype)
+        drawn = torch.rand(n, *shape, generator=generator, device=generator.device, dtype=images.dtype)
+        return low + (high - low) * drawn.to(images.device)
 
     area = uniform(*settings["crop_area"])
     aspect = uniform(*(math.log(bound) for bound in settings["crop_aspect"])).exp()
@@ -58,5 +75,5 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
     contrast = uniform(1 - settings["contrast"], 1 + settings["contrast"], 1, 1, 1)
     brightness = uniform(-settings["brightness"], settings["brightness"], 1, 1, 1)
     sigma = uniform(0, settings["noise"], 1, 1, 1)
-    noise = torch.randn(view.shape, generator=generator, device=view.device, dtype=view.dtype)
+    noise = torch.randn(view.shape, generator=generator, device=generator.device, dtype=view.dtype).to(view.device)
     return mean + contrast * (view - mean) + brightness + sigma * noise
