@@ -35,7 +35,8 @@ from arb_suite.jobs import job_parser, run_job
 from arb_suite.method import BaseMethod, new_method
 
 # The suite's own loop and optimiser: what is shown is its training, not one like it.
-from arb_suite.pretrain import build_optimizer, train_epoch
+from arb_suite.optimizers import build_optimizer
+from arb_suite.pretrain import train_epoch
 from arb_suite.renders import SPLITS, render
 from arb_suite.seeds import stream_seed
 

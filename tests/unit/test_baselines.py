@@ -46,7 +46,7 @@ OPTIONS = {
 def build(name, noise=0.1, **options):
     """A method in double precision, whose teacher is not its student and whose centre is not zero; queues start at random."""
     momentum = {"momentum": MOMENTUM[name]} if name in MOMENTUM else {}
-    encoder = {"widths": [4, 8], "strides": [2, 2]}
+    encoder = {"kind": "conv", "widths": [4, 8], "strides": [2, 2]}
     run = {"encoder": encoder, "projector_hidden": 16, "proj_dim": D, "method": name}
     method = new_method(run | {"options": OPTIONS[name] | momentum | options}, 1, 4, seed=0).double().train()
     stream = torch.Generator().manual_seed(5)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from lightly.utils.lars import LARS
 from torch import nn
 
 from arb_suite import methods, pretrain
@@ -15,6 +14,7 @@ from arb_suite.encoders import conv_encoder
 from arb_suite.images import ImageSet
 from arb_suite.jobs import UserError
 from arb_suite.method import BaseMethod, Sizes, build_method, new_method
+from arb_suite.optimizers import Lars, build_optimizer
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
 from arb_suite.variations import with_variations
@@ -51,7 +51,7 @@ def options_of(name):
 def settings(method, options=None, **training):
     """Training settings of a small run: 4 steps an epoch, 3 epochs."""
     return {
-        "encoder": {"widths": [4, 8], "strides": [2, 2]},
+        "encoder": {"kind": "conv", "widths": [4, 8], "strides": [2, 2]},
         "projector_hidden": 16,
         "proj_dim": 4 if method == "w_mse" else 16,
         "views": [DIGITS["views"][view] for view in run_of(method).get("views", DIGITS["default_views"])],
@@ -396,11 +396,11 @@ def test_a_method_is_told_every_step_also_when_resumed(images, tmp_path, monkeyp
     assert made[1].steps == [(step, 12) for step in range(8, 12)]
 
 
-@pytest.mark.parametrize(("optimizer", "kind"), [("lars", LARS), ("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
+@pytest.mark.parametrize(("optimizer", "kind"), [("lars", Lars), ("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
 def test_the_optimizer_is_the_configured_one(optimizer, kind):
     method = new_method(settings("byol"), 1, 4, seed=0)
     run = settings("byol", optimizer=optimizer, learning_rate=0.5, bias_learning_rate=0.25, weight_decay=0.125)
-    made, _ = pretrain.build_optimizer(method, run, 4)
+    made, _ = build_optimizer(method, run, 4)
     weights, biases = made.param_groups
     assert type(made) is kind
     assert (weights["initial_lr"], biases["initial_lr"]) == (0.5, 0.25)
@@ -415,7 +415,7 @@ def test_the_optimizer_is_the_configured_one(optimizer, kind):
 def test_rates_warm_up_linearly_and_fall_on_a_cosine(images):
     run = settings("simclr")
     method = new_method(run, 1, 4, seed=0)
-    optimizer, schedule = pretrain.build_optimizer(method, run, steps_per_epoch=10)
+    optimizer, schedule = build_optimizer(method, run, steps_per_epoch=10)
     weights, biases = optimizer.param_groups
     assert (weights["momentum"], weights["trust_coefficient"], weights["weight_decay"]) == (0.9, 0.02, 1e-4)
     assert biases["weight_decay"] == 0
@@ -433,13 +433,13 @@ def test_rates_warm_up_linearly_and_fall_on_a_cosine(images):
 
 def test_every_step_takes_the_rate_of_its_place(images, tmp_path, monkeypatch):
     rates = []
-    step = LARS.step
+    step = Lars.step
 
     def noted(self, *arguments):
         rates.append(self.param_groups[0]["lr"])
         return step(self, *arguments)
 
-    monkeypatch.setattr(LARS, "step", noted)
+    monkeypatch.setattr(Lars, "step", noted)
     train(images, settings("simclr"), 0, tmp_path / "state", Recorder())
     assert len(rates) == 12
     assert rates[1:] == sorted(rates[1:], reverse=True)  # the warm-up of a tenth is one step
@@ -448,7 +448,7 @@ def test_every_step_takes_the_rate_of_its_place(images, tmp_path, monkeypatch):
 
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(UserError, match="unknown optimizer 'sgdm'; known are lars, sgd, adam"):
-        pretrain.build_optimizer(new_method(settings("simclr"), 1, 4, seed=0), settings("simclr", optimizer="sgdm"), 4)
+        build_optimizer(new_method(settings("simclr"), 1, 4, seed=0), settings("simclr", optimizer="sgdm"), 4)
 
 
 def test_the_loss_is_divided_as_configured(images, tmp_path):

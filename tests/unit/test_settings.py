@@ -82,6 +82,18 @@ BAD = [
     ("digits.score_on", "train", ["score_on", "train", "fit_on"]),
     ("digits.score_on", "tset", ["score_on", "tset", "train", "validation", "test"]),
     ("digits.encoder.strides", [2, 2, 2], ["digits.encoder", "widths", "strides", "equally long"]),
+    ("digits.encoder.kind", "resnet34", ["digits.encoder.kind", "resnet34", "conv", "resnet18", "resnet50"]),
+    ("digits.encoder", {"widths": [8], "strides": [1]}, ["digits.encoder", "kind", "required"]),
+    ("digits.encoder", {"kind": "conv", "widths": [8]}, ["digits.encoder", "strides", "required"]),
+    ("digits.encoder.stem", "small", ["digits.encoder", "stem", "unexpected"]),
+    ("digits.encoder.kind", "resnet18", ["digits.encoder", "stem", "required"]),
+    ("digits.encoder", {"kind": "resnet18", "stem": "small", "widths": [8]}, ["digits.encoder", "widths", "unexpected"]),
+    ("digits.encoder", {"kind": "resnet18"}, ["digits.encoder", "stem", "required"]),
+    ("digits.encoder", {"kind": "resnet50", "stem": "tiny"}, ["digits.encoder.stem", "tiny", "small", "large"]),
+    ("digits.encoder", {"kind": "resnet50", "stem": "large", "padding": 2}, ["digits.encoder.stem", "small"]),
+    ("digits.encoder", {"kind": "resnet18", "stem": "small", "padding": -1}, ["digits.encoder.padding", "-1", "minimum of 0"]),
+    ("digits.encoder", {"kind": "resnet18", "stem": "small"}, ["digits.encoder.kind", "resnet18", "3 channels", "conv"]),
+    ("digits.training.clip", "yes", ["digits.training.clip", "yes", "boolean"]),
     ("digits.runs", {}, ["digits.runs", "non-empty"]),
     ("digits.evaluation.knn.k", 7, ["knn.k", "5 was expected"]),
     ("digits.training.weight_decay", 0, ["weight_decay", "0", "minimum of 0"]),
@@ -269,6 +281,7 @@ def whose_hash_changes(config, **places):
         (f"{ARB}.proj_dim", 64, "arb_d32"),
         (f"{ARB}.loss_divisor", 1, "arb_d32"),
         (f"{ARB}.training", {"learning_rate": 0.3}, "arb_d32"),
+        (f"{ARB}.training", {"clip": True}, "arb_d32"),
         ("digits.runs.simclr.options.temperature", 0.5, "simclr"),
         ("digits.views.weak.crop_area", [0.5, 1.0], "ressl"),
         ("digits.runs.byol.projector_hidden", 64, "byol"),
@@ -318,7 +331,7 @@ def test_the_hash_does_not_change_with_what_training_does_not_see(config, place,
     assert whose_hash_changes(config, **{place: value}) == set()
 
 
-SHARED = ("determinism", "encoders", "images", "method", "pretrain", "renders", "seeds", "trace", "views")
+SHARED = ("determinism", "encoders", "images", "method", "optimizers", "pretrain", "renders", "seeds", "trace", "views")
 
 
 @pytest.mark.parametrize(

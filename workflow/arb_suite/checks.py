@@ -22,6 +22,8 @@ __all__ = [
     "validate",
 ]
 
+GREY = ("digits", "glyphs")  # whose images have one channel
+
 
 def read_schema(path: Path) -> dict[str, Any]:
     """Read a schema below the current folder, or say where to stand."""
@@ -59,7 +61,7 @@ def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
     for view, of in settings["views"].items():
         names = ("crop_area", "crop_aspect", *(["blur_sigma"] if "blur_sigma" in of else []))
         ranges |= {f"views.{view}.{name}": of[name] for name in names}
-    if dataset in ("digits", "glyphs"):
+    if dataset in GREY:
         _check_renders(dataset, settings["data"])
         ranges |= {f"data.{name}": settings["data"][name] for name in ("inverse_scale", "background", "ink")}
     for name, (low, high) in ranges.items():
@@ -70,13 +72,19 @@ def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
             known = " and ".join(settings["data"]["sources"])
             raise UserError(f"{dataset}: there is no {split} split in fit_on or score_on; it has {known}")
     photographs = {view.get("kind") == "photo" for view in settings["views"].values()}
-    if photographs != {dataset not in ("digits", "glyphs")}:
-        kind = "no view of kind photo" if dataset in ("digits", "glyphs") else "views of kind photo alone"
+    if photographs != {dataset not in GREY}:
+        kind = "no view of kind photo" if dataset in GREY else "views of kind photo alone"
         raise UserError(f"{dataset}.views: there can be {kind}")
     if settings["score_on"] in settings["fit_on"]:
         raise UserError(f"{dataset}: score_on {settings['score_on']!r} is also in fit_on; score on images that were not fitted")
-    if "widths" in settings["encoder"] and len(settings["encoder"]["widths"]) != len(settings["encoder"]["strides"]):
-        lengths = f"{len(settings['encoder']['widths'])} and {len(settings['encoder']['strides'])}"
+    encoder = settings["encoder"]
+    if encoder["kind"] != "conv":
+        if dataset in GREY:
+            raise UserError(
+                f"{dataset}.encoder.kind: {encoder['kind']} takes images of 3 channels, {dataset} have 1; choose conv"
+            )
+    elif len(encoder["widths"]) != len(encoder["strides"]):
+        lengths = f"{len(encoder['widths'])} and {len(encoder['strides'])}"
         raise UserError(f"{dataset}.encoder: widths and strides must be equally long, but have {lengths} entries")
 
 

@@ -18,7 +18,7 @@ from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
 from . import methods
-from .encoders import conv_encoder
+from .encoders import build_encoder
 from .jobs import UserError
 from .seeds import stream_seed
 
@@ -196,8 +196,7 @@ def new_method(settings: Mapping[str, Any], in_channels: int, classes: int, seed
     # The layers of torch draw from its global generator, which is put back afterwards.
     with torch.random.fork_rng():
         torch.manual_seed(stream_seed(seed, "parameters"))
-        encoder = conv_encoder(in_channels, **settings["encoder"])
+        encoder, features = build_encoder(in_channels, settings["encoder"])
         encoder = encoder.to(memory_format=torch.channels_last)  # 1.4 times the speed on CPU
-        widths = settings["encoder"]["widths"]
-        sizes = Sizes(widths[-1], settings["projector_hidden"], settings["proj_dim"], classes)
+        sizes = Sizes(features, settings["projector_hidden"], settings["proj_dim"], classes)
         return build_method(settings["method"], encoder, sizes, settings["options"])

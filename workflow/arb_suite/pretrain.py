@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightly.utils.lars import LARS
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
 from .compute import compute_on
+from .encoders import set_precision
 from .images import ImageSet
 from .jobs import UserError, asked_to_end
 from .method import BaseMethod, JointEmbedding, new_method
+from .optimizers import build_optimizer
 from .progress import Progress
 from .seeds import stream_seed
 from .trace import trace
 from .views import draw_view
 
-__all__ = ["DivergedError", "build_optimizer", "snapshot_epochs", "train", "train_epoch"]
+__all__ = ["DivergedError", "snapshot_epochs", "train", "train_epoch"]
 
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10  # at least, between two savings of the state
@@ -88,6 +89,7 @@ def train(
     method = new_method(settings, data.channels, data.classes, seed).to(compute.device)
     if settings["trace"] and not isinstance(method, JointEmbedding):
         raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
+    set_precision(method, compute.precision)
     optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
     # its own, so that more views do not change the first. All of them are on CPU, so that a GPU sees the same views.
@@ -251,33 +253,6 @@ def _finite(unseen: Sequence[torch.Tensor], epoch: int, step: int) -> list[float
                 " choose a smaller learning_rate, or look at what the method makes of its input"
             )
     return losses
-
-
-def build_optimizer(
-    method: BaseMethod, settings: Mapping[str, Any], steps_per_epoch: int
-) -> tuple[torch.optim.Optimizer, CosineWarmupScheduler]:
-    """Linear warm-up and cosine decay; biases and batch normalisation have a rate of their own and no weight decay."""
-    trained = [p for p in method.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "lr": settings["learning_rate"]},
-        # lightly's LARS leaves the rate of a group without weight decay as it is.
-        {"params": [p for p in trained if p.ndim <= 1], "lr": settings["bias_learning_rate"], "weight_decay": 0.0},
-    ]
-    common = {"lr": settings["learning_rate"], "weight_decay": settings["weight_decay"]}
-    optimizer: torch.optim.Optimizer
-    match settings["optimizer"]:
-        case "lars":
-            optimizer = LARS(groups, momentum=settings["momentum"], trust_coefficient=settings["trust_coefficient"], **common)
-        case "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=settings["momentum"], **common)
-        case "adam":
-            optimizer = torch.optim.Adam(groups, **common)
-        case other:
-            raise UserError(f"unknown optimizer {other!r}; known are lars, sgd, adam")
-    steps = settings["epochs"] * steps_per_epoch
-    warmup = round(settings["warmup_fraction"] * steps)
-    schedule = CosineWarmupScheduler(optimizer, warmup, steps, end_value=settings["final_rate_fraction"])
-    return optimizer, schedule
 
 
 def _resumable(checkpoint: Path, data_hash: str, progress: Progress) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ EMBEDDED = ("digits", "glyphs")  # those that every clone has; the others are th
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
     *("compute", "determinism", "encoders", "images", "method", "photo_operations", "photo_parameters", "photo_views"),
-    *("pretrain", "renders", "seeds", "trace", "views"),
+    *("optimizers", "pretrain", "renders", "seeds", "trace", "views"),
 )
 # What settles how a trained encoder is evaluated
 EVALUATING_MODULES = (
