@@ -8,9 +8,9 @@ from torch import Tensor
 
 from .jobs import UserError
 from .photo_operations import blur, crop_resize, jitter, luminance, resize_centre, solarise
-from .photo_parameters import draw_parameters
+from .photo_parameters import PhotoParameters, draw_parameters
 
-__all__ = ["central_view", "random_photo_view"]
+__all__ = ["central_view", "photo_view", "random_photo_view"]
 
 
 def random_photo_view(
@@ -61,7 +61,12 @@ def random_photo_view(
     """
     images = _unit_range(images)
     sizes = _sizes_of(images, generator.device) if sizes is None else sizes
-    drawn = draw_parameters(sizes, settings, generator).to(images.device)
+    return photo_view(images, settings, draw_parameters(sizes, settings, generator))
+
+
+def photo_view(images: Tensor, settings: Mapping[str, Any], drawn: PhotoParameters) -> Tensor:
+    """Return the view of each photograph that the parameters, on any device, describe; see `random_photo_view`."""
+    images, drawn = _unit_range(images), drawn.to(images.device)
 
     def where(chosen: Tensor, changed: Tensor, kept: Tensor) -> Tensor:
         return torch.where(chosen[:, None, None, None], changed, kept)

@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from arb_core.distributed import gather_rows
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
 from .compute import compute_on
 from .encoders import set_precision
+from .global_batch_norm import globalise_batch_norm
 from .images import ImageSet
 from .jobs import UserError, asked_to_end
 from .method import BaseMethod, JointEmbedding, new_method
 from .optimizers import build_optimizer
+from .processes import anywhere, average_gradients, barrier, rank, share, world_size
 from .progress import Progress
 from .seeds import stream_seed
 from .trace import trace
@@ -46,6 +49,9 @@ def train(
 ) -> tuple[BaseMethod, dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
     """
     Train one method with one seed, or take up its training where a checkpoint left it.
+
+    Several processes share every batch and compute what one would, but for rounding;
+    rank 0 alone writes.
 
     Parameters
     ----------
@@ -90,6 +96,8 @@ def train(
     if settings["trace"] and not isinstance(method, JointEmbedding):
         raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
     set_precision(method, compute.precision)
+    if world_size() > 1:
+        method = globalise_batch_norm(method)
     optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
     # its own, so that more views do not change the first. All of them are on CPU, so that a GPU sees the same views.
@@ -108,7 +116,10 @@ def train(
     snapshots: dict[int, dict[str, torch.Tensor]] = {}
     begun: list[float] = []  # losses of an epoch that is not complete
 
-    state = _resumable(checkpoint, data.data_hash, progress)
+    state = _resumable(checkpoint, data.data_hash, progress) if rank() == 0 else None
+    barrier()  # what is damaged has been moved away when the others look
+    if rank() > 0:
+        state = _resumable(checkpoint, data.data_hash, progress)
     if state is not None:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
@@ -126,6 +137,8 @@ def train(
 
     def save(order: torch.Tensor, losses: Sequence[float] = ()) -> None:
         """Write everything; `order` is the state of the stream from which the order of the epoch begun is drawn again."""
+        if rank() > 0:
+            return
         save_state(
             checkpoint,
             {
@@ -149,10 +162,10 @@ def train(
             order = streams["order0"].get_state()
 
             def after_step(losses: Sequence[float], order: torch.Tensor = order) -> None:
-                if ending() or saving.due():
+                if anywhere(ending() or saving.due()):
                     record["wall_seconds"] += saving.lap()
                     saving.do(save, order, losses)
-                if ending():
+                if anywhere(ending()):
                     raise KeyboardInterrupt
 
             traced = record.get("trace")
@@ -163,10 +176,10 @@ def train(
             keep(epoch + 1)
             record["losses"].append(loss)
             record["wall_seconds"] += saving.lap()
-            if epoch + 1 == settings["epochs"] or saving.due() or ending():
+            if anywhere(epoch + 1 == settings["epochs"] or saving.due() or ending()):
                 saving.do(save, streams["order0"].get_state())
             progress.epoch(epoch + 1, loss)
-            if ending():
+            if anywhere(ending()):
                 raise KeyboardInterrupt
     return method.eval(), record, snapshots
 
@@ -216,7 +229,8 @@ def train_epoch(
     order = torch.randperm(len(data), generator=streams["order0"])
     steps = len(order) // batch_size
     losses, unseen = list(begun), []
-    for step, batch in enumerate(data.batches(order[: steps * batch_size].view(steps, batch_size)[len(begun) :]), len(begun)):
+    to_come = order[: steps * batch_size].view(steps, batch_size)[len(begun) :]
+    for step, batch in enumerate(data.batches(map(share, to_come)), len(begun)):
         views = [draw_view(batch, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
         try:
@@ -227,7 +241,7 @@ def train_epoch(
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
         if traced is not None:
-            traced.append({**trace(*method.seen), "loss": loss.item()})
+            traced.append({**trace(*map(gather_rows, method.seen)), "loss": loss.item()})
         loss = loss / settings["loss_divisor"]
         unseen.append(loss.detach())
         looks = (step + 1) % look_every == 0 or step + 1 == steps
@@ -236,6 +250,7 @@ def train_epoch(
             unseen = []
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(method.parameters())
         optimizer.step()
         schedule.step()
         if looks and step + 1 < steps:

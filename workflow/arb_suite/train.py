@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from .compute import compute_on
 from .determinism import compute_deterministically
 from .evaluate import evaluate
 from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
+from .gpus import held, visible_gpus
 from .images import load_images
 from .jobs import job_parser, read_resolved, run_job
 from .method import new_method
 from .pretrain import train
+from .processes import joined, rank
 from .progress import Progress
 from .settings import checkpoint_path
 
@@ -25,27 +28,34 @@ __all__: list[str] = []
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the encoders, how they came about, what they measure and the class that they predict of every image."""
     settings, evaluation = _chosen(options), read_resolved(options.evaluation)
-    device = compute_on(settings["compute"]).device
-    compute_deterministically(settings["threads"], device)
-    fitted = load_images(options.data, settings["fit_on"]).to(device)
-    scored = load_images(options.data, [evaluation["score_on"]]).to(device)
     config_hash = json_hash(settings)
     first, last = map(int, options.seeds.split("-"))
     seeds = range(first, last + 1)
     progress = Progress(options.name, settings["epochs"], seeds, report)
     states, records, rows = {}, {}, []
-    predictions = {"labels": scored.labels.cpu().numpy(), "source": scored.source.numpy()}
-    for seed in seeds:
-        progress.seed(seed)
-        checkpoint = checkpoint_path(config_hash, seed)
-        with exclusive(checkpoint.with_suffix(".lock")):  # an orphan of a killed run may still be about to end
-            _, records[seed], states[seed] = train(fitted, settings, seed, checkpoint, progress)
-        method = new_method(settings, fitted.channels, fitted.classes, seed).to(device)
-        for epoch, state in states[seed].items():
-            method.load_state_dict(state)
-            predicted, measured = evaluate(method, fitted, scored, evaluation, seed)
-            rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
-        predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last epoch
+    with held(options.processes if _on_gpu(settings) else 0, report):
+        device = compute_on(settings["compute"]).device
+        with joined(options.processes, device.type, options.log, report):
+            compute_deterministically(settings["threads"], device)
+            fitted = load_images(options.data, settings["fit_on"]).to(device)
+            own = rank()
+            for seed in seeds:
+                progress.seed(seed)
+                checkpoint = checkpoint_path(config_hash, seed)
+                # An orphan of a killed run may still be about to end
+                with exclusive(checkpoint.with_suffix(".lock")) if own == 0 else nullcontext():
+                    _, records[seed], states[seed] = train(fitted, settings, seed, checkpoint, progress)
+        if own > 0:
+            return
+        scored = load_images(options.data, [evaluation["score_on"]]).to(device)
+        predictions = {"labels": scored.labels.cpu().numpy(), "source": scored.source.numpy()}
+        for seed in seeds:
+            method = new_method(settings, fitted.channels, fitted.classes, seed).to(device)
+            for epoch, state in states[seed].items():
+                method.load_state_dict(state)
+                predicted, measured = evaluate(method, fitted, scored, evaluation, seed)
+                rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
+            predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last epoch
     metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
     metrics["config_hash"] = config_hash[:16]
     save_state(options.encoders, states)
@@ -54,6 +64,12 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     write_csv(options.metrics, metrics)
     means = metrics[metrics["epoch"] == settings["epochs"]].groupby("metric", sort=False)["value"].mean()
     report(f"{options.name:32} " + "  ".join(f"{name} {value:.1f}" for name, value in means.items()))
+
+
+def _on_gpu(settings: Mapping[str, Any]) -> bool:
+    """Tell whether to compute on a GPU, without a word to CUDA, which settles which ones it sees when it is first asked."""
+    device = settings["compute"]["device"]
+    return device == "cuda" or (device == "auto" and bool(visible_gpus()))
 
 
 def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:
@@ -72,6 +88,7 @@ def main() -> None:
     parser.add_argument("--evaluation", required=True, help="the evaluation settings, as JSON")
     parser.add_argument("--name", required=True, help="dataset/run, for messages")
     parser.add_argument("--seeds", required=True, help="first-last")
+    parser.add_argument("--processes", type=int, default=1, help="that share every batch, on a GPU each where there are GPUs")
     parser.add_argument("--data", type=Path, required=True, help="the npz data set")
     parser.add_argument("--encoders", type=Path, required=True, help="written: the trained parameters per seed")
     parser.add_argument("--training", type=Path, required=True, help="written: settings, losses and provenance, as JSON")

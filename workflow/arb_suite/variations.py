@@ -21,7 +21,8 @@ def with_likes(config: Settings) -> dict[str, Any]:
     Return the configuration with the settings of a data set that is like another written out.
 
     It has those of the other's runs and variations that it names, without their place
-    in the paper, or else all of its runs as they are; variations are its own.
+    in the paper; or else all of its runs, with ``changes`` to some, entry by entry, and
+    variations of its own.
     """
     written = dict(config)
     for dataset, settings in config.items():
@@ -32,7 +33,13 @@ def with_likes(config: Settings) -> dict[str, Any]:
         other = config[settings["like"]]
         shared = {key: value for key, value in other.items() if key not in ("variations", "tuning")}
         if "runs" not in settings:
-            written[dataset] = shared | {key: value for key, value in settings.items() if key != "like"}
+            runs = dict(other["runs"])
+            for name, changes in settings.get("changes", {}).items():
+                if name not in runs:
+                    raise UserError(f"{dataset}.changes: {settings['like']} has no run {name!r}; known are {', '.join(runs)}")
+                runs[name] = runs[name] | changes
+            own = {key: value for key, value in settings.items() if key not in ("like", "changes")}
+            written[dataset] = shared | own | {"runs": runs}
             continue
         known = with_variations(settings["like"], other)
         runs = {}

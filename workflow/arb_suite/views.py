@@ -9,16 +9,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from .images import Batch
-from .photo_views import central_view, random_photo_view
+from .photo_parameters import draw_uniforms, settle
+from .photo_views import central_view, photo_view
+from .processes import share, world_size
 
 __all__ = ["draw_view", "evaluation_view", "random_view"]
 
 
 def draw_view(batch: Batch, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """Draw one random view of each image, of the kind that the settings name; see `random_view`, `random_photo_view`."""
-    if settings.get("kind") == "photo":
-        return random_photo_view(batch.images, settings, generator, batch.sizes)
-    return random_view(batch.images, settings, generator)
+    """
+    Draw one random view of each image, of the kind that the settings name; see `random_view`, `photo_views.random_photo_view`.
+
+    Where the batch is this process's share of photographs, every process draws for all of them and takes its own, so that
+    they are the views that one process would see.
+    """
+    if settings.get("kind") != "photo":
+        return random_view(batch.images, settings, generator)
+    n, _, *sides = batch.images.shape
+    sizes = torch.tensor(sides).expand(n, 2) if batch.sizes is None else batch.sizes
+    drawn = {name: share(numbers) for name, numbers in draw_uniforms(n * world_size(), generator).items()}
+    return photo_view(batch.images, settings, settle(drawn, sizes, settings))
 
 
 def evaluation_view(batch: Batch, settings: Mapping[str, Any] | None) -> Tensor:
