@@ -17,6 +17,7 @@ configfile: "workflow/config/digits.yaml"
 configfile: "workflow/config/digits_tables.yaml"
 configfile: "workflow/config/digits_tuning.yaml"
 configfile: "workflow/config/glyphs.yaml"
+configfile: "workflow/config/paper.yaml"
 
 
 PLAN = Plan(config)

@@ -43,7 +43,7 @@ def paper():
 def whole_config():
     """The configuration as it is in the repository, put together as Snakemake does it."""
     config = {}
-    for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs"):
+    for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs", "paper"):
         update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
     return config
 

@@ -207,6 +207,11 @@ def _resolve(
     resized = {"resize": evaluation.pop("resize")} if "resize" in evaluation else {}
     if selected:
         check_sizes(where, settings, run, training["batch_size"], options)
+        if photographs and training["batch_size"] % config["processes"]:
+            raise UserError(
+                f"{where}: {config['processes']} processes cannot share batch_size {training['batch_size']} equally;"
+                f" choose a number of processes that divides it"
+            )
     return Run(
         dataset=dataset,
         name=name,

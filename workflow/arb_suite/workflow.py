@@ -111,8 +111,16 @@ class Plan:
         return _json(self.run(wildcards).evaluation)
 
     def threads(self, wildcards: Any) -> int:
-        """Return the threads that a run of a rule's wildcards uses."""
-        return self.run(wildcards).training["threads"]
+        """Return the threads that a run of a rule's wildcards uses, in all of its processes."""
+        return self.run(wildcards).training["threads"] * self.processes(wildcards)
+
+    def processes(self, wildcards: Any) -> int:
+        """Return how many processes share the batches of a run of a rule's wildcards."""
+        return 1 if self.run(wildcards).dataset in EMBEDDED else self.config["processes"]
+
+    def gpus(self, wildcards: Any) -> int:
+        """Return how many GPUs a run of a rule's wildcards takes where there are any."""
+        return 0 if self.run(wildcards).training["compute"]["device"] == "cpu" else self.processes(wildcards)
 
     def data(self, dataset: str) -> str:
         """Return the data settings of a data set as JSON."""

@@ -15,11 +15,14 @@ rule train:
     conda:
         "../envs/suite.yaml"
     threads: PLAN.threads
+    resources:
+        gpu=PLAN.gpus,
     params:
+        processes=PLAN.processes,
         settings=PLAN.training,
         evaluation=PLAN.evaluation,
     shell:
         "exec python -m arb_suite train --settings {params.settings:q} --evaluation {params.evaluation:q}"
         " --name {wildcards.dataset}/{wildcards.run} --seeds {wildcards.seeds} --data {input.images:q}"
         " --choice {input.choice:q} --encoders {output.encoders:q} --training {output.training:q}"
-        " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
+        " --processes {params.processes} --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
