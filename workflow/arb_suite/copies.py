@@ -13,7 +13,7 @@ from typing import IO
 
 from torch import distributed
 
-from .jobs import EXIT_BAD_INPUT, PARENT, SENTENCES, UserError, _leave_for_the_end
+from .jobs import EXIT_BAD_INPUT, PARENT, SENTENCES, UserError, leave_for_the_end
 from .progress import COUNT_FILE
 
 __all__ = ["FAILURES", "INPUT", "PREFIX", "Copies", "CopyError"]
@@ -107,7 +107,7 @@ class Copies:
             self.kill()
             error = self._failure(wait=False)
             self.report(f"error: {error}")
-            _leave_for_the_end(str(error))
+            leave_for_the_end(str(error))
             os._exit(EXIT_BAD_INPUT if isinstance(error, UserError) else 1)
 
     def _failure(self, wait: bool = True) -> Exception | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARENT", "SENTENCES", "UserError", "asked_to_end", "job_parser", "read_resolved", "run_job"]
+__all__ = ["PARENT", "SENTENCES", "UserError", "asked_to_end", "job_parser", "leave_for_the_end", "read_resolved", "run_job"]
 
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
@@ -50,6 +50,10 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
 
     """
     options = parser.parse_args()
+    if int(os.environ.get("RANK", 0)) > 0 and not options.log.suffix.startswith(
+        ".rank"
+    ):  # of several that torchrun has started
+        options.log = options.log.with_name(f"{options.log.name}.rank{os.environ['RANK']}")
     options.log.parent.mkdir(parents=True, exist_ok=True)
     with options.log.open("w", encoding="utf-8", buffering=1) as log:
 
@@ -62,7 +66,7 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
             work(options, report)
         except UserError as error:
             report(f"error: {error}")
-            _leave_for_the_end(f"{error}")
+            leave_for_the_end(f"{error}")
             sys.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
             report("interrupted; the same command goes on from here")
@@ -71,7 +75,7 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
             traceback.print_exc(file=log)
             sentence = f"{type(error).__name__}: {error} (traceback in {options.log})"
             print(f"error: {sentence}", file=sys.stderr)
-            _leave_for_the_end(sentence)
+            leave_for_the_end(sentence)
             sys.exit(1)
 
 
@@ -99,7 +103,7 @@ def read_resolved(text: str) -> dict[str, Any]:
         raise UserError(f"--settings is not JSON: {error}") from error
 
 
-def _leave_for_the_end(sentence: str) -> None:
+def leave_for_the_end(sentence: str) -> None:
     """Let the workflow say the sentence again when it stops, below all that snakemake prints about the job."""
     if SENTENCES in os.environ:
         with Path(os.environ[SENTENCES]).open("a", encoding="utf-8") as handle:
