@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from arb_suite.file_images import decode, load_files
+from arb_suite.evaluate import features
+from arb_suite.file_images import decode, load_files, open_images
 from arb_suite.files import write_archive
 from arb_suite.generated import draw_textures, draw_waves, generate
 from arb_suite.image_files import check_file
@@ -200,24 +202,20 @@ def test_a_view_of_a_padded_batch_is_that_of_each_image_alone(made, plain):
         torch.testing.assert_close(view, random_photo_view(alone, VIEW, generator)[0], rtol=0, atol=1e-4)
 
 
-def test_central_gives_the_views_of_all_images_in_order(made):
-    data = load_files(made / "list.npz", made, ["test"], workers=2)
-    batches = list(data.central(CENTRAL, 4))
-    assert [len(batch.images) for batch in batches] == [4, 4, 3]
-    assert [batch.sizes for batch in batches] == [None] * 3
+def test_an_encoder_is_evaluated_on_the_centre_of_every_image_in_order(made):
+    data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2)
     images = [np.array(image) for image, _ in ImageFolder(made / "val")]
     alone = [central_view(torch.from_numpy(image).permute(2, 0, 1)[None], CENTRAL) for image in images]
-    torch.testing.assert_close(torch.cat([batch.images for batch in batches]), torch.cat(alone), rtol=0, atol=1e-5)
-    assert torch.equal(torch.cat([batch.labels for batch in batches]), data.labels)
+    found = features(nn.Flatten(), data, CENTRAL)
+    torch.testing.assert_close(found, torch.cat(alone).flatten(1), rtol=0, atol=1e-5)
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["batches", "central"])
-def test_closing_early_leaves_no_thread(way, made):
+def test_closing_early_leaves_no_thread(made):
     data = load_files(made / "list.npz", made, ["train"], workers=3, ahead=4)
-    batches = data.batches(ORDER) if way == "batches" else data.central(CENTRAL, 4)
+    batches = data.batches(ORDER)
     assert decoding_threads() == []
     next(batches)
     assert len(decoding_threads()) == 3
@@ -334,3 +332,8 @@ def test_another_root_a_split_without_images_and_another_archive(made, tmp_path)
     write_archive(tmp_path / "images.npz", {"images": np.zeros(1)}, {"classes": 1})
     with pytest.raises(UserError, match="does not list files"):
         load_files(tmp_path / "images.npz", made, ["train"])
+
+
+def test_files_without_the_folder_they_are_in(made):
+    with pytest.raises(UserError, match="lists files; give --root"):
+        open_images(made / "list.npz", "imagenet1k", ["train"], None, 1)

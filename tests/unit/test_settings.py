@@ -417,6 +417,7 @@ BAD_TABLES = [
     ("glyphs.like", "cifar10", ["glyphs.like", "digits"]),
     ("glyphs.data.sources", {"train": 2200, "validation": 450, "test": 1000}, ["validation 450", "multiple of the 100"]),
     ("glyphs.data.strokes", [4, 2], ["strokes", "[4, 2]", "exchange"]),
+    ("digits.training.accumulate", 4, ["accumulate", "would change the method", "processes"]),
     ("glyphs.data.classes", 1, ["glyphs.data.classes", "minimum of 2"]),
     ("glyphs.data.nonsense", 1, ["glyphs.data", "nonsense"]),
 ]

@@ -104,3 +104,43 @@ def test_images_that_are_not_what_is_configured_stop_before_any_training(cifar, 
     assert status != 0
     assert said in sentence_of(printed)
     assert not (workflow.results / "checkpoints").exists()
+
+
+def test_two_processes_share_the_batches_of_a_run(cifar, clean_copy, tmp_path):
+    workflow = clean_copy(tmp_path)
+    (workflow.folder / "data").symlink_to(cifar.folder / "data")
+    asked = ("data_root=data", "datasets=cifar10", "methods=arb_d256", "epochs=1", "seeds=1", "processes=2")
+    status, printed = workflow.run(*configured(workflow, {"cifar10": CIFAR}), config=asked)
+    assert status == 0, printed
+    files = sorted(path.name for path in workflow.results.rglob("*.rank1"))
+    assert files == ["seeds0-0.log.rank1"]
+    shared, alone = (
+        json.loads((of.results / "runs/cifar10/arb_d256/seeds0-0/training.json").read_text(encoding="utf-8"))
+        for of in (workflow, cifar)
+    )
+    assert shared["config_hash"] == alone["config_hash"]  # a checkpoint serves any number of processes
+    assert shared["seeds"]["0"]["losses"] == pytest.approx(alone["seeds"]["0"]["losses"], rel=2e-3)
+
+
+def test_imagenet_is_read_from_its_files(clean_copy, tmp_path):
+    workflow = clean_copy(tmp_path)
+    generate("imagenet", workflow.folder / "data/imagenet100", 48, 20, 10)
+    view = {"size": 64, "blur_kernel": 5}
+    tiny = {
+        "data": {"sources": {"train": 48, "test": 20}, "generated": True},
+        "projector_hidden": 32,
+        "threads": 2,
+        "views": {"view_a": view, "view_b": view},
+        "training": {"batch_size": 16},
+        "evaluation": {"resize": 72, "linear": {"epochs": 2}},
+    }
+    asked = ("data_root=data", "datasets=imagenet100", "methods=arb_d256", "epochs=1", "seeds=1")
+    status, printed = workflow.run(*configured(workflow, {"imagenet100": tiny}), config=asked)
+    assert status == 0, printed
+    table = pd.read_csv(workflow.results / "table_main.csv", dtype=str, keep_default_na=False)
+    measured = table[table["measured"] != ""]
+    assert measured[["method", "proj_dim", "dataset", "metric"]].values.tolist() == [
+        ["ARB", "256", "ImageNet-100", "linear_top1"],
+        ["ARB", "256", "ImageNet-100", "linear_top5"],
+    ]
+    assert set(measured["n_eval"]) == {"20"}

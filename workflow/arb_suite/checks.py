@@ -124,6 +124,11 @@ def check_sizes(
     where: str, settings: Mapping[str, Any], run: Mapping[str, Any], batch_size: int, options: Mapping[str, Any]
 ) -> None:
     """Refuse a run whose sizes do not fit each other."""
+    if run.get("training", {}).get("accumulate", settings["training"].get("accumulate", 1)) > 1:
+        raise UserError(
+            f"{where}: accumulate: gradients cannot be accumulated over parts of a batch, which would change the method: losses"
+            " and batch normalisation couple all of its images; choose a smaller batch_size, or share it with processes=N"
+        )
     images = n_images(settings, settings["fit_on"])
     if batch_size > images:
         raise UserError(f"{where}: batch_size {batch_size} is larger than the {images} training images; choose less")

@@ -3,14 +3,13 @@
 import io
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import fsdecode
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import torch
@@ -18,33 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from .files import read_archive
+from .folders import folder_of
 from .image_files import BLOCK, printable
+from .images import Batch, ImageSet, load_images
 from .jobs import UserError
-from .photo_views import central_view
 from .renders import SPLITS
 
-__all__ = ["Batch", "FileSet", "decode", "load_files"]
-
-
-class Batch(NamedTuple):
-    """
-    Some images.
-
-    Attributes
-    ----------
-    images : (B, 3, H, W) Tensor
-        RGB, uint8, padded to the right and below with zeros to the largest height and
-        the largest width; or float32 views.
-    labels : (B,) int64 Tensor
-        Their classes, on the device of `images`.
-    sizes : (B, 2) int64 Tensor or None
-        Heights and widths without the padding, on CPU; None where there is none.
-
-    """
-
-    images: Tensor
-    labels: Tensor
-    sizes: Tensor | None = None
+__all__ = ["FileSet", "decode", "load_files", "open_images"]
 
 
 def decode(file: Path | BinaryIO, longest: int | None = None) -> Tensor:
@@ -179,22 +158,6 @@ class FileSet:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def central(self, settings: Mapping[str, Any], batch_size: int) -> Iterator[Batch]:
-        """
-        Yield the views of all images, in order, on which an encoder is evaluated: float32 and without `sizes`.
-
-        Parameters
-        ----------
-        settings : mapping
-            See `photo_views.central_view`.
-        batch_size : int
-            Images at a time; the last batch has what is left.
-
-        """
-        with closing(self.batches(torch.arange(len(self)).split(batch_size))) as batches:
-            for images, labels, sizes in batches:
-                yield Batch(central_view(images, settings, sizes.to(images.device, non_blocking=True)), labels)
-
     def read(self, index: int) -> Tensor:
         """
         Read, verify and decode one image.
@@ -316,3 +279,29 @@ def load_files(path: Path, root: Path, splits: Sequence[str], **options: Any) ->
         data_hash=description["data_hash"],
         **options,
     )
+
+
+def open_images(path: Path, dataset: str, splits: Sequence[str], root: Path | None, workers: int) -> ImageSet | FileSet:
+    """
+    Open some splits of a data set: its images where the npz archive holds them, or else the files that it lists.
+
+    Parameters
+    ----------
+    path : Path
+        The npz archive.
+    dataset : str
+        Its name, after which its folder below `root` may be called.
+    splits : sequence of {"train", "validation", "test"}
+        Which of them.
+    root : Path or None
+        The folder of the paper's data sets.
+    workers : int
+        Threads that decode.
+
+    """
+    arrays, _ = read_archive(path)
+    if "path" not in arrays:
+        return load_images(path, splits)
+    if root is None:
+        raise UserError(f"{path} lists files; give --root, the folder that holds them")
+    return load_files(path, folder_of(root, dataset), splits, workers=workers)

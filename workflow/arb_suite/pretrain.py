@@ -19,6 +19,7 @@ from .encoders import set_precision
 from .global_batch_norm import globalise_batch_norm
 from .images import ImageSet
 from .jobs import UserError, asked_to_end
+from .memory import out_of_memory
 from .method import BaseMethod, JointEmbedding, new_method
 from .optimizers import build_optimizer
 from .processes import anywhere, average_gradients, barrier, rank, share, world_size
@@ -235,6 +236,8 @@ def train_epoch(
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
         try:
             loss = method.loss(views, batch.labels, streams["method0"])
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise DivergedError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
@@ -249,7 +252,11 @@ def train_epoch(
             losses += _finite(unseen, epoch, len(losses))
             unseen = []
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        try:
+            loss.backward()
+        except torch.OutOfMemoryError as error:
+            del loss
+            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
         average_gradients(method.parameters())
         optimizer.step()
         schedule.step()

@@ -33,12 +33,23 @@ DATASETS = {
 EMBEDDED = ("digits", "glyphs")  # those that every clone has; the others are the paper's
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
-    *("compute", "determinism", "encoders", "images", "method", "photo_operations", "photo_parameters", "photo_views"),
-    *("optimizers", "pretrain", "renders", "seeds", "trace", "views"),
+    *("compute", "determinism", "encoders", "file_images", "global_batch_norm", "images", "method", "optimizers"),
+    *("photo_operations", "photo_parameters", "photo_views", "pretrain", "processes", "renders", "seeds", "trace", "views"),
 )
 # What settles how a trained encoder is evaluated
 EVALUATING_MODULES = (
-    *("compute", "determinism", "evaluate", "images", "photo_operations", "photo_views", "seeds", "train", "views"),
+    *(
+        "compute",
+        "determinism",
+        "evaluate",
+        "file_images",
+        "images",
+        "photo_operations",
+        "photo_views",
+        "seeds",
+        "train",
+        "views",
+    ),
 )
 HOW_TO_GET_IT = ("full",)  # settings of data that do not change it
 SCHEMA = Path("workflow/schemas/config.schema.yaml")

@@ -1,7 +1,7 @@
 """Train the seeds of one run and evaluate them, in one process: importing the libraries takes as long as some epochs."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from .checkpoints import save_state
 from .compute import compute_on
 from .determinism import compute_deterministically
 from .evaluate import evaluate
+from .file_images import FileSet, open_images
 from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
 from .gpus import held, visible_gpus
-from .images import load_images
+from .images import ImageSet
 from .jobs import job_parser, read_resolved, run_job
 from .method import new_method
 from .pretrain import train
@@ -37,7 +38,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         device = compute_on(settings["compute"]).device
         with joined(options.processes, device.type, options.log, report):
             compute_deterministically(settings["threads"], device)
-            fitted = load_images(options.data, settings["fit_on"]).to(device)
+            fitted = _images(options, settings, settings["fit_on"]).to(device)
             own = rank()
             for seed in seeds:
                 progress.seed(seed)
@@ -47,7 +48,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
                     _, records[seed], states[seed] = train(fitted, settings, seed, checkpoint, progress)
         if own > 0:
             return
-        scored = load_images(options.data, [evaluation["score_on"]]).to(device)
+        scored = _images(options, settings, [evaluation["score_on"]]).to(device)
         predictions = {"labels": scored.labels.cpu().numpy(), "source": scored.source.numpy()}
         for seed in seeds:
             method = new_method(settings, fitted.channels, fitted.classes, seed).to(device)
@@ -64,6 +65,10 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     write_csv(options.metrics, metrics)
     means = metrics[metrics["epoch"] == settings["epochs"]].groupby("metric", sort=False)["value"].mean()
     report(f"{options.name:32} " + "  ".join(f"{name} {value:.1f}" for name, value in means.items()))
+
+
+def _images(options: argparse.Namespace, settings: Mapping[str, Any], splits: Sequence[str]) -> ImageSet | FileSet:
+    return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"])
 
 
 def _on_gpu(settings: Mapping[str, Any]) -> bool:
@@ -90,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, help="first-last")
     parser.add_argument("--processes", type=int, default=1, help="that share every batch, on a GPU each where there are GPUs")
     parser.add_argument("--data", type=Path, required=True, help="the npz data set")
+    parser.add_argument("--root", type=Path, help="the folder of the paper's data sets, for files that --data lists")
     parser.add_argument("--encoders", type=Path, required=True, help="written: the trained parameters per seed")
     parser.add_argument("--training", type=Path, required=True, help="written: settings, losses and provenance, as JSON")
     parser.add_argument("--metrics", type=Path, required=True, help="written: one row per seed, epoch and metric")

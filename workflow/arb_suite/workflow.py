@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -133,6 +134,10 @@ class Plan:
     def data_root(self) -> str:
         """Return the folder that holds the paper's data sets."""
         return self.config["data_root"] or ""
+
+    def root_option(self, wildcards: Any) -> str:
+        """Return the option that tells the training where the files of a data set are, which one of the paper's may need."""
+        return "" if wildcards.dataset in EMBEDDED else f"--root {shlex.quote(self.data_root())}"
 
     @staticmethod
     def reader(dataset: str, threads: int) -> str:

@@ -19,10 +19,11 @@ rule train:
         gpu=PLAN.gpus,
     params:
         processes=PLAN.processes,
+        root=PLAN.root_option,
         settings=PLAN.training,
         evaluation=PLAN.evaluation,
     shell:
         "exec python -m arb_suite train --settings {params.settings:q} --evaluation {params.evaluation:q}"
         " --name {wildcards.dataset}/{wildcards.run} --seeds {wildcards.seeds} --data {input.images:q}"
         " --choice {input.choice:q} --encoders {output.encoders:q} --training {output.training:q}"
-        " --processes {params.processes} --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
+        " --processes {params.processes} {params.root} --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
