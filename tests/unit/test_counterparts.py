@@ -24,12 +24,13 @@ def folder(request):
 def made(whole_plan, folder, measured):
     """A function that gives a place's table, where every run has the accuracies BASE + its number, and every trace too."""
 
-    def make(place, chosen=lambda name: True):
+    def make(place, chosen=lambda name: True, datasets=("digits",)):
         plan = json.loads(whole_plan.counterpart(place))
         runs = plan["runs"]
         series = [
             (run, metric, BASE + i)
             for i, run in enumerate(runs)
+            if run["dataset"] in datasets
             for metric in ("linear_top1", "knn5_top1")
             if chosen(run["name"])
         ]
@@ -94,6 +95,24 @@ def test_what_a_figure_is_drawn_over_is_that_of_the_run(made):
     assert drawn("fig6") == ["1", "8", "64"]
     assert drawn("fig7") == ["0", "2", "20"]
     assert drawn("fig3") == [str(i) for i in range(0, 9, EVERY)]
+
+
+@pytest.mark.parametrize("place", ["table2", "table4", "table5", "fig4", "fig5", "fig6"])
+def test_on_the_papers_data_every_top_1_has_its_run_and_a_verdict(made, folder, place):
+    table = made(place, datasets=["cifar10", "cifar100", "imagenet100", "imagenet1k"])
+    printed = table[(table["dataset"] != "digits") & (table["metric"] == "linear_top1")]
+    assert len(printed) > 0
+    assert (printed["measured"] != "").all()
+    assert set(printed["verdict"]) <= {"higher", "lower", "inconclusive", "reproduced"}
+    assert (printed["n_eval"].astype(int) >= 5000).all()
+
+
+def test_what_was_measured_of_generated_images_is_not_compared(whole_plan, folder, measured):
+    plan = json.loads(whole_plan.counterpart("table5"))
+    runs = [run | {"generated": True} for run in plan["runs"] if not run["embedded"]]
+    metrics = measured(*((run, "linear_top1", BASE) for run in runs))
+    table = counterpart("table5", printed_cells(folder, "table5"), [], runs, metrics, {})
+    assert set(table.loc[table["measured"] != "", "verdict"]) == {"not comparable"}
 
 
 def test_what_was_left_out_says_so(whole_plan, folder, measured):

@@ -55,7 +55,7 @@ def everything(printed, plan, run, measured):
     series = [(entry, metric, DIGITS[entry["name"]]) for entry in digits for metric in ("linear_top1", "knn5_top1")]
     cifar = [run(*row) for row in CIFAR]
     series += [(entry, "linear_top1", values) for entry, values in zip(cifar, CIFAR.values(), strict=True)]
-    runs, metrics = plan["runs"] + cifar, measured(*series)
+    runs, metrics = [entry for entry in plan["runs"] if entry["embedded"]] + cifar, measured(*series)
     cells = {place: of.to_dict("records") for place, of in printed.groupby("table")}
     table, decided = main_table(printed, runs, metrics), orderings(plan["orderings"], cells, runs, metrics, {})
     assert set(table["verdict"]) == {"reproduced", "higher", "lower", "inconclusive", "not comparable", "not run"}
