@@ -13,7 +13,7 @@ import time
 from .jobs import PARENT
 
 DATA = ("digits", "glyphs", "cifar", "imagefolder", "generated")
-TRAINING = ("tune", "train")
+TRAINING = ("throughput", "plan", "tune", "train")
 TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "plots")
 JOBS = {job: f"arb_suite.{job}" for job in DATA + TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}

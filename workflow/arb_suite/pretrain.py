@@ -129,7 +129,8 @@ def train(
             stream.set_state(state["streams"][name])
         record, snapshots, begun = state["record"], state["snapshots"], state["begun"]
         progress.found(len(record["losses"]))
-    if len(record["losses"]) < settings["epochs"] and compute.name not in record["computed_on"]:
+    unfinished = len(record["losses"]) < settings["epochs"] or not record["computed_on"]
+    if unfinished and compute.name not in record["computed_on"]:
         record["computed_on"].append(compute.name)
 
     def keep(epoch: int) -> None:

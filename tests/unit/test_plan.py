@@ -1,0 +1,104 @@
+import json
+
+import pytest
+import torch
+
+from arb_suite.compute import compute_on
+from arb_suite.plan import COLUMNS, costs, render
+from arb_suite.pretrain import train
+from arb_suite.progress import Progress
+from arb_suite.throughput import _random_images, measure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MEASURED = {
+    "quick": {"step_seconds": 0.5, "image_seconds": 0.001, "state_bytes": 3e9, "snapshot_bytes": 1e9, "memory_bytes": 5e9,
+              "computed_on": "a GPU"},
+    "slow": {"step_seconds": 2.0, "image_seconds": 0.01, "state_bytes": 1e9, "snapshot_bytes": 1e9, "memory_bytes": 7e9,
+             "computed_on": "a GPU"},
+    "large": {"failed": "batch_size 512 does not fit; 256 would fit here", "computed_on": "a GPU"},
+}  # fmt: skip
+
+
+def a_run(name, workload, targets, **changes):
+    return {
+        "dataset": "cifar10", "name": name, "workload": workload, "targets": targets, "seeds": 3, "epochs": 10,
+        "batch_size": 250, "snapshots": 0, "train_images": 50_000, "scored_images": 10_000, "from_files": False, **changes,
+    }  # fmt: skip
+
+
+def workload_of(plan, name):
+    (workload,) = (entry for entry in json.loads(plan.workloads())["workloads"].values() if entry["name"] == name)
+    return workload
+
+
+def row_of(table, target, dataset="cifar10"):
+    (row,) = table[(table["target"] == target) & (table["dataset"] == dataset)].to_dict("records")
+    return row
+
+
+def test_costs_by_hand():
+    table = costs([a_run("a", "quick", ["table_main"])], MEASURED)
+    row = row_of(table, "table_main")
+    assert list(table) == COLUMNS
+    # 10 epochs of 200 steps with each of 3 seeds; one evaluation of 60,000 images a seed
+    assert (row["runs"], row["seeds"], row["epochs"], row["steps"], row["images"]) == (1, 3, 30, 6000, 1_500_000)
+    assert row["hours"] == f"{(6000 * 0.5 + 3 * 60_000 * 0.001) / 3600:.3g}"
+    assert row["disk_gb"] == "15"  # the state, and the parameters in it and in the results
+    assert row["memory_gb"] == "5"
+
+
+def test_a_run_in_two_places_counts_once_in_all():
+    runs = [a_run("a", "quick", ["table_main", "fig7"]), a_run("b", "slow", ["fig7"])]
+    table = costs(runs, MEASURED)
+    assert table["target"].tolist() == ["table_main", "fig7", "all"]
+    assert row_of(table, "all")["steps"] == row_of(table, "fig7")["steps"] == 12_000
+    assert row_of(table, "all")["memory_gb"] == "7"
+
+
+def test_snapshots_are_evaluated_and_kept():
+    plain, kept = (row_of(costs([a_run("a", "quick", ["t"], snapshots=n)], MEASURED), "t") for n in (0, 5))
+    assert float(kept["hours"]) - float(plain["hours"]) == pytest.approx(5 * 3 * 60_000 * 0.001 / 3600, abs=0.01)
+    assert float(kept["disk_gb"]) - float(plain["disk_gb"]) == 3 * 2 * 5
+
+
+def test_what_does_not_fit_is_told_and_the_rest_is_added_up():
+    table = costs([a_run("a", "quick", ["t"]), a_run("b", "large", ["t"])], MEASURED)
+    row = row_of(table, "t")
+    assert row["note"] == "without b: batch_size 512 does not fit; 256 would fit here"
+    assert row["hours"] == row_of(costs([a_run("a", "quick", ["t"])], MEASURED), "t")["hours"]
+    assert "256 would fit here" in render(table)
+
+
+def test_a_state_is_as_large_as_its_checkpoint(whole_plan, tmp_path):
+    workload = workload_of(whole_plan, "digits/arb_d32")
+    training = workload["training"]
+    compute = compute_on(training["compute"])
+    measured = measure(training, workload["view"], 0.5, compute)
+    assert measured["steps"] >= 1
+    assert 0 < measured["step_seconds"] < 60
+    images = _random_images(training, None, training["batch_size"])
+    once = training | {"epochs": 1, "snapshots": 0, "trace": False}
+    train(images, once, 0, tmp_path / "state", Progress("x", 1, [0], lambda line: None))
+    checkpoint = (tmp_path / "state").stat().st_size
+    # which also has the parameters at the end, and the random states
+    assert checkpoint == pytest.approx(measured["state_bytes"] + measured["snapshot_bytes"], rel=0.1)
+
+
+def test_a_batch_that_does_not_fit_is_no_crash(whole_plan, monkeypatch):
+    workload = workload_of(whole_plan, "digits/arb_d32")
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("no more of it")
+
+    monkeypatch.setattr("arb_core.loss.ARBLoss.forward", full)
+    measured = measure(workload["training"], workload["view"], 0.5, compute_on(workload["training"]["compute"]))
+    assert set(measured) == {"failed"}
+    assert "does not fit" in measured["failed"]
+
+
+def test_every_selected_run_is_measured_and_counted(whole_plan):
+    workloads, runs = json.loads(whole_plan.workloads())["workloads"], json.loads(whole_plan.costs())["runs"]
+    assert {run["workload"] for run in runs} == set(workloads)
+    assert len(runs) == len(whole_plan.runs) > len(workloads)  # rates, epochs and batch do not all make another step
+    assert all(run["targets"] for run in runs if run["dataset"] == "digits" and not run["name"].startswith("release"))
