@@ -1,13 +1,15 @@
 """The optimisers that the training loop steps, and the schedule of their rates."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightly.utils.scheduler import CosineWarmupScheduler
 from torch import Tensor, nn
 
 from .jobs import UserError
+
+if TYPE_CHECKING:
+    from lightly.utils.scheduler import CosineWarmupScheduler
 
 __all__ = ["Lars", "build_optimizer"]
 
@@ -126,7 +128,7 @@ def _adapted_gradients(parameters: list[Tensor], group: Mapping[str, Any]) -> li
 
 def build_optimizer(
     method: nn.Module, settings: Mapping[str, Any], steps_per_epoch: int
-) -> tuple[torch.optim.Optimizer, CosineWarmupScheduler]:
+) -> "tuple[torch.optim.Optimizer, CosineWarmupScheduler]":
     """
     Build the optimiser of a method and the schedule of its rates: linear warm-up, then cosine decay.
 
@@ -146,6 +148,8 @@ def build_optimizer(
         If the optimiser is unknown, or is not LARS and told to clip.
 
     """
+    from lightly.utils.scheduler import CosineWarmupScheduler  # `Lars` is also of machines without it, see workflow/benchmarks
+
     trained = [p for p in method.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "lr": settings["learning_rate"]},

@@ -1,0 +1,50 @@
+"""The benchmark of pre-training: a plain script, run as on a machine that has torch and torchvision alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "workflow/benchmarks/pretraining.py"
+# What GPU machines often lack, made impossible to import; and sizes that take a second
+GUARD = """
+import runpy, sys
+for name in ("lightly", "yaml", "jsonschema", "snakemake", "rich", "hypothesis"):
+    sys.modules[name] = None
+script, out = sys.argv[1:]
+sys.argv = [script, "--out", out, "--device", "cpu", "--small", "--workers", "0"]
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    out = tmp_path_factory.mktemp("benchmark") / "made/table.csv"
+    done = subprocess.run([sys.executable, "-c", GUARD, str(SCRIPT), str(out)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return pd.read_csv(out)
+
+
+def test_both_loops_are_measured(table):
+    assert set(table["variant"]) == {"reference", "suite, float32"}
+    steps = table[table["quantity"] == "step"]
+    assert (steps["value"] > 0).all()
+    assert (steps["n"] == 9).all()
+    rate = table[table["quantity"] == "views per second"].set_index("variant")["value"]
+    for variant, seconds in steps.set_index("variant")["value"].items():
+        assert rate[variant] == pytest.approx(2 * 16 / seconds, rel=1e-2)
+
+
+def test_the_parts_of_a_step_add_up_to_it(table):
+    shares = table[table["quantity"].str.startswith("share of")]
+    assert (shares["value"] >= 0).all()
+    assert shares.groupby("variant")["value"].sum().tolist() == pytest.approx([1, 1], abs=1e-2)
+
+
+def test_the_reference_is_one_reference_fast(table):
+    ratios = table[table["quantity"] == "times the reference"].set_index("variant")["value"]
+    steps = table[table["quantity"] == "step"].set_index("variant")["value"]
+    assert ratios["reference"] == 1
+    assert ratios["suite, float32"] == pytest.approx(steps["reference"] / steps["suite, float32"], rel=1e-2)
