@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 # The code of this clone, wherever one is installed
 sys.path[:0] = [f"{workflow.basedir}/workflow", workflow.basedir]
 
+from arb_suite.jobs import packed
 from arb_suite.workflow import Plan, begin, say_what_failed
 
 min_version("9.14")

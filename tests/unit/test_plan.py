@@ -1,16 +1,20 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from arb_suite.compute import compute_on
+from arb_suite.jobs import packed, read_resolved
 from arb_suite.plan import COLUMNS, costs, render
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
 from arb_suite.throughput import _random_images, measure
+from arb_suite.workflow import Plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+ROOT = Path(__file__).parents[2]
 MEASURED = {
     "quick": {"step_seconds": 0.5, "image_seconds": 0.001, "state_bytes": 3e9, "snapshot_bytes": 1e9, "memory_bytes": 5e9,
               "computed_on": "a GPU"},
@@ -102,3 +106,13 @@ def test_every_selected_run_is_measured_and_counted(whole_plan):
     assert {run["workload"] for run in runs} == set(workloads)
     assert len(runs) == len(whole_plan.runs) > len(workloads)  # rates, epochs and batch do not all make another step
     assert all(run["targets"] for run in runs if run["dataset"] == "digits" and not run["name"].startswith("release"))
+
+
+@pytest.mark.parametrize("datasets", ["digits,glyphs", "digits,glyphs,cifar10,cifar100,imagenet100,imagenet1k"])
+def test_what_jobs_are_given_fits_one_argument_of_a_command(whole_config, monkeypatch, datasets):
+    monkeypatch.chdir(ROOT)
+    plan = Plan(whole_config | {"datasets": datasets, "data_root": "."})
+    given = [plan.tables(), plan.tuned_table(), plan.glyphs_table(), *map(plan.counterpart, plan.config["counterparts"])]
+    given += [packed(large) for large in (plan.orderings(), plan.workloads(), plan.costs())]
+    assert max(map(len, given)) < 100 * 1024  # the system's limit is 128 KiB, and the command has more
+    assert read_resolved(packed(plan.orderings())) == json.loads(plan.orderings())

@@ -1,17 +1,29 @@
 """How a job behaves: progress to the terminal and a log, one clear sentence on bad input."""
 
 import argparse
+import base64
 import contextlib
 import json
 import os
 import signal
 import sys
 import traceback
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARENT", "SENTENCES", "UserError", "asked_to_end", "job_parser", "leave_for_the_end", "read_resolved", "run_job"]
+__all__ = [
+    "PARENT",
+    "SENTENCES",
+    "UserError",
+    "asked_to_end",
+    "job_parser",
+    "leave_for_the_end",
+    "packed",
+    "read_resolved",
+    "run_job",
+]
 
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
@@ -95,11 +107,16 @@ def asked_to_end() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def packed(text: str) -> str:
+    """Return JSON in a form that fits the command line, on which the system allows one argument 128 KiB."""
+    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
+
+
 def read_resolved(text: str) -> dict[str, Any]:
-    """Read the settings that a rule hands to its job as JSON."""
+    """Read the settings that a rule hands to its job as JSON, `packed` or not."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return json.loads(text if text.startswith("{") else zlib.decompress(base64.b64decode(text, validate=True)))
+    except (ValueError, zlib.error) as error:
         raise UserError(f"--settings is not JSON: {error}") from error
 
 

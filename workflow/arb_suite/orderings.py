@@ -1,7 +1,6 @@
 """Statements that one thing is better than another, decided on what was measured."""
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 
 from .cells import PLACES, SIDES, Cells, Ordering, metric_of, printed_cells, printed_sides, title
 from .files import atomic_file, write_csv
-from .jobs import job_parser, run_job
+from .jobs import job_parser, read_resolved, run_job
 from .measured import read_metrics, read_traces, values_of, with_choices
 from .page import render_orderings, render_summary
 from .settings import DATASETS
@@ -197,7 +196,7 @@ def _note(claim: Ordering, sides: Sequence[Mapping[str, Any] | None], cells: Cel
 
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Decide all orderings."""
-    plan = json.loads(options.plan)
+    plan = read_resolved(options.plan)
     cells = {place: printed_cells(options.paper, place) for place in PLACES}
     runs = with_choices(plan["runs"])
     decided = orderings(plan["orderings"], cells, runs, read_metrics(runs), read_traces(runs))

@@ -12,7 +12,7 @@ rule throughput:
     resources:
         gpu=1,
     params:
-        workloads=PLAN.workloads(),
+        workloads=packed(PLAN.workloads()),
     shell:
         "exec python -m arb_suite throughput --workloads {params.workloads:q} --out {output:q} --log {log:q}"
 
@@ -31,7 +31,7 @@ rule plan:
         "../envs/suite.yaml"
     threads: 1
     params:
-        plan=PLAN.costs(),
+        plan=packed(PLAN.costs()),
     shell:
         "exec python -m arb_suite plan --plan {params.plan:q} --throughput {input:q} --out {output.table:q}"
         " --text {output.text:q} --log {log:q}"

@@ -87,7 +87,7 @@ rule orderings:
         "../envs/suite.yaml"
     threads: 1
     params:
-        plan=PLAN.orderings(),
+        plan=packed(PLAN.orderings()),
     shell:
         "exec python -m arb_suite orderings --plan {params.plan:q} --paper workflow/paper --out {output.table:q}"
         " --text {output.text:q} --log {log:q}"
