@@ -496,7 +496,8 @@ def test_every_variation_is_used_and_every_place_has_its_runs(whole_plan):
     for place, entries in config["counterparts"].items():
         runs = json.loads(whole_plan.counterpart(place))["runs"]
         named = {entry["run"] for entry in entries}
-        assert {run["name"] for run in runs if not run["tuned_of"]} == named
+        assert {run["name"] for run in runs if run["embedded"] and not run["tuned_of"]} == named
+        assert all(place in run["cells"] for run in runs if not run["embedded"])
         tuned = {run.variation_of for run in whole_plan.configured if run.chosen_on}
         shown = named & tuned if place in config["digits"]["tuning"]["places"] else set()
         assert {run["tuned_of"] for run in runs if run["tuned_of"]} == shown
