@@ -14,9 +14,15 @@ def one_thread():
 
 
 @pytest.fixture
-def decided():
-    """A list that the rows of the ledger are put into."""
-    return DECIDED
+def decided(record_property):
+    """A function that a claim, its verdict and its text are given to; they travel with the report of the test."""
+    return lambda *row: record_property("decided", row)
+
+
+def pytest_runtest_logreport(report):
+    """Collect the verdicts, also those of processes that share the tests."""
+    if report.when == "call":
+        DECIDED.extend(tuple(value) for name, value in report.user_properties if name == "decided")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -47,7 +47,7 @@ def test_the_ledger_has_every_claim_of_the_paper_page_and_each_has_a_check():
 @claims
 def test_decided(claim, decided, reference):
     row = ledger_row(claim)
-    decided.append((claim, row["verdict"], row["claim"]))
+    decided(claim, row["verdict"], row["claim"])
     assert set(row) == set(COLUMNS)
     assert row["verdict"] in VERDICTS
     assert len(row["evidence"]) > 30

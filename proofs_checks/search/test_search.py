@@ -240,11 +240,14 @@ def test_the_shrinker_finds_the_known_smallest_answer():
     assert whole_numbers(lambda z: cosine(z) - 0.9, [start], most=1) is None
 
 
-def test_shrinking_again_writes_the_same_bytes():
-    head, *entries = counterexamples(["T4.max"]).partition("- claim")
-    text = COUNTEREXAMPLES.read_text(encoding="utf-8")
-    assert text.startswith(head)
-    assert "".join(entries) in text
+def test_shrinking_again_finds_as_small_a_counterexample():
+    """The stored one, or one with the same sides: which of several equals comes first depends on the CPU."""
+    text = counterexamples(["T4.max"])
+    assert COUNTEREXAMPLES.read_text(encoding="utf-8").startswith(text.partition("- claim")[0])
+    (again,) = yaml.safe_load(text)
+    known = next(entry for entry in STORED if entry["claim"] == "T4.max")
+    assert {**again, "views": None} == {**known, "views": None}
+    assert np.abs(again["views"]).max() == np.abs(known["views"]).max()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,15 @@ from arb_suite.workflow import Plan
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _environment():
+    """A plan sets variables of the environment for its jobs; each test ends with those it began with."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ |= before
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """As in the jobs of the workflow."""
@@ -62,8 +71,6 @@ def config(whole_config):
 def whole_plan(whole_config, monkeypatch):
     """The plan of the repository's configuration."""
     monkeypatch.chdir(ROOT)
-    for variable in ("PATH", "PYTHONPATH", "ARB_SUITE_PARENT"):  # the plan sets them; put them back
-        monkeypatch.setenv(variable, os.environ.get(variable, ""))
     return Plan(whole_config)
 
 

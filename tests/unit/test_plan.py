@@ -17,9 +17,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
 MEASURED = {
     "quick": {"step_seconds": 0.5, "image_seconds": 0.001, "state_bytes": 3e9, "snapshot_bytes": 1e9, "memory_bytes": 5e9,
-              "computed_on": "a GPU"},
+              "timed_batch": 250, "computed_on": "a GPU"},
     "slow": {"step_seconds": 2.0, "image_seconds": 0.01, "state_bytes": 1e9, "snapshot_bytes": 1e9, "memory_bytes": 7e9,
-             "computed_on": "a GPU"},
+             "timed_batch": 250, "computed_on": "a GPU"},
     "large": {"failed": "batch_size 512 does not fit; 256 would fit here", "computed_on": "a GPU"},
 }  # fmt: skip
 
@@ -74,6 +74,26 @@ def test_what_does_not_fit_is_told_and_the_rest_is_added_up():
     assert "256 would fit here" in render(table)
 
 
+def test_what_was_timed_with_few_images_is_told():
+    measured = {"quick": MEASURED["quick"], "slow": MEASURED["slow"] | {"timed_batch": 16, "memory_bytes": None}}
+    table = costs([a_run("a", "quick", ["t", "u"]), a_run("b", "slow", ["u"]), a_run("c", "slow", ["u"])], measured)
+    assert row_of(table, "t")["note"] == ""
+    assert row_of(table, "u")["note"] == "2 timed with 16 images a step, in proportion to the batch"
+
+
+@pytest.mark.parametrize(("run", "seconds", "timed"), [("arb_d32", 0.0, 16), ("arb_d32", 60.0, 128), ("w_mse", 0.0, 128)])
+def test_a_batch_that_takes_too_long_is_timed_with_few_images_where_the_method_takes_them(
+    whole_plan, monkeypatch, run, seconds, timed
+):
+    monkeypatch.setattr("arb_suite.throughput.MOST_STEPS", 2)
+    workload = workload_of(whole_plan, f"digits/{run}")
+    measured = measure(workload["training"], workload["view"], seconds, compute_on(workload["training"]["compute"]))
+    assert measured["timed_batch"] == timed
+    assert measured["steps"] == (1 if seconds == 0 else 2)
+    # so many images take longer than as many as were timed
+    assert measured["image_seconds"] * 2 * workload["training"]["batch_size"] < measured["step_seconds"]
+
+
 def test_a_state_is_as_large_as_its_checkpoint(whole_plan, tmp_path):
     workload = workload_of(whole_plan, "digits/arb_d32")
     training = workload["training"]
@@ -104,7 +124,11 @@ def test_a_batch_that_does_not_fit_is_no_crash(whole_plan, monkeypatch):
 def test_every_selected_run_is_measured_and_counted(whole_plan):
     workloads, runs = json.loads(whole_plan.workloads())["workloads"], json.loads(whole_plan.costs())["runs"]
     assert {run["workload"] for run in runs} == set(workloads)
-    assert len(runs) == len(whole_plan.runs) > len(workloads)  # rates, epochs and batch do not all make another step
+    trials = [run for run in runs if run["name"].endswith(", trials")]
+    assert len(runs) - len(trials) == len(whole_plan.runs) > len(workloads)  # not all that differs makes another step
+    assert sorted(f"results/tuning/{run['dataset']}/{run['name'].removesuffix(', trials')}.json" for run in trials) == sorted(
+        whole_plan.trials()
+    )
     assert all(run["targets"] for run in runs if run["dataset"] == "digits" and not run["name"].startswith("release"))
 
 

@@ -32,8 +32,10 @@ def costs(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str,
     Parameters
     ----------
     runs : sequence of mapping
-        ``dataset``, ``targets`` (those that it stands in), ``workload``, ``seeds``,
-        ``epochs``, ``batch_size``, ``train_images``, ``scored_images`` and ``snapshots``.
+        ``dataset``, ``name``, ``targets`` (those that it stands in), ``workload``,
+        ``seeds``, ``epochs``, ``batch_size``, ``train_images``, ``scored_images``,
+        ``snapshots`` and ``from_files``, whether its images are decoded on the way.
+        The trials of a choice among settings count as a run, and each as a seed.
     measured : mapping
         By workload, what `throughput.measure` returns.
 
@@ -59,7 +61,7 @@ def costs(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str,
 
 def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     total = dict.fromkeys(("seeds", "epochs", "steps", "images"), 0)
-    hours, disk, memory, failed = 0.0, 0.0, [], []
+    hours, disk, memory, failed, probed = 0.0, 0.0, [], [], []
     for run in runs:
         cost = measured[run["workload"]]
         steps = run["epochs"] * (run["train_images"] // run["batch_size"])
@@ -75,8 +77,10 @@ def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, 
         hours += run["seeds"] * (steps * cost["step_seconds"] + evaluated * cost["image_seconds"]) / 3600
         disk += run["seeds"] * (cost["state_bytes"] + 2 * kept * cost["snapshot_bytes"])
         memory.append(cost["memory_bytes"])
+        probed += [cost["timed_batch"]] if cost["timed_batch"] < run["batch_size"] and steps else []
     known = [each for each in memory if each is not None]
     notes = [f"without {', '.join(failed)}: {measured[_named(runs, failed[0])]['failed']}"] if failed else []
+    notes += [f"{len(probed)} timed with {max(probed)} images a step, in proportion to the batch"] if probed else []
     notes += [] if known else ["memory is measured on GPUs alone"]
     notes += ["reading and decoding files is not in it"] if any(run["from_files"] for run in runs) else []
     return {

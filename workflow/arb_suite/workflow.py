@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .cells import printed_file
-from .checks import n_images
 from .code_version import code_version
-from .files import exclusive, json_hash, read_archive, read_choice
+from .files import exclusive, read_archive, read_choice
 from .jobs import PARENT, SENTENCES, UserError
 from .printed import FOLDER, Printed
 from .progress import COUNT_FILE, START, TOTAL
 from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, plan_runs
 from .variations import tuned_name, with_likes
+from .workloads import entries, workloads
 
 __all__ = ["Plan", "begin", "say_what_failed"]
 
@@ -194,40 +194,15 @@ class Plan:
     def workloads(self) -> str:
         """Return the kinds of runs that take a time of their own, by key, as JSON."""
         modules = ("arb_core", "arb_suite.methods", "arb_suite.throughput", *(f"arb_suite.{name}" for name in TRAINING_MODULES))
-        kinds = {}
-        for run in self.runs:
-            kinds.setdefault(
-                _workload(run),
-                {
-                    "name": f"{run.dataset}/{run.name}",
-                    "training": {name: value for name, value in run.training.items() if name not in ("code", "packages")},
-                    "view": run.evaluation["view"],
-                },
-            )
-        return _json({"workloads": kinds, "code": code_version(*modules)})
+        return _json({"workloads": workloads(self.runs), "code": code_version(*modules)})
 
     def costs(self) -> str:
         """Return what the estimate of costs needs to know of the plan, as JSON."""
         places = {"table_main": "table1", "table_tuned": "tuned", "table_glyphs": "glyphs"}
         places |= {place: place for place in self.config["counterparts"]}
         targets = {target: self._runs_of(place) for target, place in places.items()}
-        entries = [
-            {
-                "dataset": run.dataset,
-                "name": run.name,
-                "targets": [target for target, runs in targets.items() if run in runs],
-                "workload": _workload(run),
-                "seeds": len(run.seeds),
-                "epochs": run.training["epochs"],
-                "batch_size": run.training["batch_size"],
-                "snapshots": run.training["snapshots"],
-                "train_images": n_images(self.config[run.dataset], run.training["fit_on"]),
-                "scored_images": n_images(self.config[run.dataset], [run.evaluation["score_on"]]),
-                "from_files": run.dataset.startswith("imagenet"),
-            }
-            for run in self.runs
-        ]
-        return _json({"runs": entries, "code": code_version("arb_suite.plan")})
+        counted = entries(self.runs, self.configured, self.config, targets)
+        return _json({"runs": counted, "code": code_version("arb_suite.plan")})
 
     @staticmethod
     def plots() -> str:
@@ -400,13 +375,6 @@ def _files_of(run: Run, name: str) -> list[str]:
 
 def _choice_of(run: Run) -> list[str]:
     return [f"results/tuning/{run.dataset}/{run.chosen_on}.json"] if run.chosen_on else []
-
-
-def _workload(run: Run) -> str:
-    """Return a key of what settles how long a step of a run takes."""
-    names = ("dataset", "encoder", "projector_hidden", "proj_dim", "views", "method", "options", "batch_size", "optimizer")
-    trained = run.training["epochs"] > 0
-    return json_hash({name: run.training[name] for name in (*names, "compute", "threads", "trace")} | {"trained": trained})[:16]
 
 
 def _json(value: Any) -> str:
