@@ -142,7 +142,12 @@ class Job:
         for variable in ("ARB_SUITE_PARENT", "WORLD_SIZE", "RANK"):
             environment.pop(variable, None)
         self.process = subprocess.Popen(
-            [*command, "--log", str(folder / "log")], env=environment, stderr=subprocess.PIPE, text=True
+            [*command, "--log", str(folder / "log")],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Who starts the tests in the background of a shell has them ignore Ctrl-C, and all that they start
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def end(self):
