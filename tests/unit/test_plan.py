@@ -81,7 +81,7 @@ def test_what_was_timed_with_few_images_is_told():
     assert row_of(table, "u")["note"] == "2 timed with 16 images a step, in proportion to the batch"
 
 
-@pytest.mark.parametrize(("run", "seconds", "timed"), [("arb_d32", 0.0, 16), ("arb_d32", 60.0, 128), ("w_mse", 0.0, 128)])
+@pytest.mark.parametrize(("run", "seconds", "timed"), [("arb_d32", 0.0, 32), ("arb_d32", 60.0, 128), ("w_mse", 0.0, 128)])
 def test_a_batch_that_takes_too_long_is_timed_with_few_images_where_the_method_takes_them(
     whole_plan, monkeypatch, run, seconds, timed
 ):

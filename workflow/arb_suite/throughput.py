@@ -26,7 +26,7 @@ __all__ = ["measure"]
 
 PHOTOGRAPH = (256, 320)  # sides, in pixels, of the random images in the place of files
 MOST_STEPS = 200
-PROBE = 16  # images of a step in the place of the whole batch, where that takes too long
+PROBE = 32  # images of a step in the place of the whole batch, where that takes too long
 
 
 def measure(training: Mapping[str, Any], view: Mapping[str, Any] | None, seconds: float, compute: Compute) -> dict[str, Any]:
