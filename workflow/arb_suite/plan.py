@@ -22,6 +22,7 @@ COLUMNS = [
     *("hours", "disk_gb", "memory_gb", "computed_on", "note"),
 ]
 ALL = "all"
+BETWEEN = " | "  # notes
 GB = 1e9
 
 
@@ -80,7 +81,7 @@ def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, 
         probed += [cost["timed_batch"]] if cost["timed_batch"] < run["batch_size"] and steps else []
     known = [each for each in memory if each is not None]
     notes = [f"without {', '.join(failed)}: {measured[_named(runs, failed[0])]['failed']}"] if failed else []
-    notes += [f"{len(probed)} timed with {max(probed)} images a step, in proportion to the batch"] if probed else []
+    notes += [f"large batches were timed with {max(probed)} images a step, in proportion"] if probed else []
     notes += [] if known else ["memory is measured on GPUs alone"]
     notes += ["reading and decoding files is not in it"] if any(run["from_files"] for run in runs) else []
     return {
@@ -90,7 +91,7 @@ def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, 
         "disk_gb": f"{disk / GB:.3g}",
         "memory_gb": f"{max(known) / GB:.3g}" if known else "",
         "computed_on": "; ".join(dict.fromkeys(measured[run["workload"]]["computed_on"] for run in runs)),
-        "note": "; ".join(notes),
+        "note": BETWEEN.join(notes),
     }
 
 
@@ -109,7 +110,7 @@ def render(table: pd.DataFrame) -> str:
     Console(file=buffer, width=120).print(shown)
     lines = [line.rstrip() for line in buffer.getvalue().splitlines()]
     lines += [f"computed on {name}" for name in dict.fromkeys(table["computed_on"])]
-    lines += [f"note: {note}" for note in dict.fromkeys(table["note"]) if note]
+    lines += [f"note: {note}" for note in dict.fromkeys(BETWEEN.join(table["note"]).split(BETWEEN)) if note]
     return "\n".join(lines) + "\n"
 
 
