@@ -1,15 +1,44 @@
 """The nearest orthonormal basis of an embedding matrix: Definition 1, Theorem 1 and Equation 9 of the paper."""
 
 import math
+import warnings
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .inverse_root import by_eigenvalues, by_products, error_of, inverse_root
 from .scaling import check_embeddings
 
-__all__ = ["SOLVERS", "nearest_orthonormal_basis"]
+__all__ = ["SOLVERS", "Solution", "nearest_orthonormal_basis", "solve_basis"]
 
-SOLVERS = ("auto", "gram", "svd")
+SOLVERS = ("auto", "gram", "products", "svd")
+TOLERANCES = {torch.float32: 5e-6, torch.float64: 5e-11}  # of `inverse_root.error_of`
+
+
+class Solution(NamedTuple):
+    """
+    A base, and how it was computed.
+
+    Attributes
+    ----------
+    basis : (..., N, d) Tensor
+        See `nearest_orthonormal_basis`.
+    route : {"gram", "products", "svd"}
+        What computed it.
+    error : float
+        What it was found to be off by, in the Frobenius norm and relative, the largest
+        of a batch (see `inverse_root.error_of`). NaN for "svd", which is not checked.
+    replaced : str or None
+        A route that was found to be off by more than its tolerance, 5e-6 for float32
+        and 5e-11 for float64, and whose result was thrown away.
+
+    """
+
+    basis: Tensor
+    route: str
+    error: float
+    replaced: str | None
 
 
 @torch.no_grad()
@@ -41,16 +70,25 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
     ridge : float, optional
         0 for the polar factor; r > 0 for Eq. 9 (the paper uses 1e-4), in the
         units of `z` squared.
-    solver : {"auto", "gram", "svd"}, optional
-        How to compute it. Both solvers work in float64 whatever the dtype of `z`
-        and at a cost of min(N, d)^3 + N d min(N, d), never d^3 when N < d.
+    solver : {"auto", "gram", "products", "svd"}, optional
+        How to compute it. All work in float64 whatever the dtype of `z`, outside
+        autocast and without TF32, at a cost of min(N, d)^3 + N d min(N, d), never d^3
+        when N < d.
 
-        * "gram": eigendecomposition of the Gram matrix of the smaller side. Fast;
-          it squares the condition number, so that its error is about
+        * "gram": eigendecomposition of the Gram matrix of the smaller side. It squares
+          the condition number, so that its error is about
           1e-16 s_max^2 / (s_min^2 + r): below 1e-5 with a ridge above
           1e-10 s_max^2, but not without one near rank deficiency.
+        * "products": the same root of the same matrix by products of matrices alone,
+          some 25 of them (`inverse_root.by_products`); as accurate. Needs a ridge. For
+          GPUs, where a decomposition is slow, and for many small groups.
         * "svd": singular value decomposition. Backward stable, slower.
-        * "auto": "gram" for float32 with a ridge, else "svd".
+        * "auto": for float32 with a ridge "gram" on a CPU and "products" on a GPU, else
+          "svd".
+
+        What "gram" and "products" find is checked (`Solution.error`). A result that
+        misses the tolerance is replaced by that of "svd"; `solve_basis` tells, and a
+        route that was asked for by name is not replaced without a RuntimeWarning.
 
     Returns
     -------
@@ -63,9 +101,10 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
         If `z` is not a float32 or float64 tensor.
     ValueError
         If `z` is empty, has fewer than two dimensions or holds NaN or infinity,
-        if `ridge` is negative or not finite, or if `solver` is unknown.
+        if `ridge` is negative or not finite, if `solver` is unknown, or if it is
+        "products" and there is no ridge.
     torch.linalg.LinAlgError
-        If the decomposition does not converge. There is no silent fallback.
+        If the decomposition does not converge.
 
     Notes
     -----
@@ -109,45 +148,73 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
             [0.0000, 0.0000]], dtype=torch.float64)
 
     """
+    return solve_basis(z, ridge, solver).basis
+
+
+@torch.no_grad()
+def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution:
+    """
+    Compute the nearest orthonormal basis and tell how.
+
+    Parameters, errors
+        Those of `nearest_orthonormal_basis`.
+
+    Returns
+    -------
+    Solution
+
+    Examples
+    --------
+    >>> import torch
+    >>> from arb_core.basis import solve_basis
+    >>> z = torch.eye(3)[:2]
+    >>> solve_basis(z, ridge=1e-4).route
+    'gram'
+
+    """
     check_embeddings(z, "z")
     if not (math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge must be a finite number >= 0, got {ridge!r}")
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
-    if not z.isfinite().all():
+    if solver == "products" and ridge == 0:
+        raise ValueError('solver "products" needs a ridge, got ridge=0; take "gram" or "svd"')
+    # Scaling by the largest entry keeps the squares of very large and very small input inside the range of float64.
+    size = z.detach().abs().amax(dim=(-2, -1), keepdim=True)
+    if not size.isfinite().all():
         raise ValueError(f"z holds {int((~z.isfinite()).sum())} NaN or infinite value(s) of {z.numel()}; it has no base")
-    if solver == "auto":
-        solver = "gram" if z.dtype == torch.float32 and ridge > 0 else "svd"
+    route = _best(z, ridge) if solver == "auto" else solver
     rank_tolerance = max(z.shape[-2:]) * torch.finfo(z.dtype).eps
     with torch.autocast(z.device.type, enabled=False):
-        solve = _by_gram if solver == "gram" else _by_svd
-        # Scaling by the largest entry keeps the squares of very large and very small input inside the range of float64.
         z64 = z.detach().to("cpu" if z.device.type == "mps" else z.device, torch.float64)  # mps has no float64
-        size = z64.abs().amax(dim=(-2, -1), keepdim=True)
-        size = torch.where(size > 0, size, 1.0)
-        return solve(z64 / size, ridge / size.squeeze(-1) ** 2, rank_tolerance).to(z.device, z.dtype)
+        size = torch.where(size > 0, size.to(z64), 1.0)
+        z64, r = z64 / size, ridge / size[..., 0, 0] ** 2
+        error, replaced = math.nan, None
+        if route != "svd":
+            basis, error = _by_gram(z64, r, rank_tolerance, route)
+            if not error <= TOLERANCES[z.dtype]:
+                replaced, route = route, "svd"
+                if solver != "auto":
+                    message = f"solver {solver!r} is off by about {error:.1e}; the base returned is that of 'svd'"
+                    warnings.warn(message, RuntimeWarning, stacklevel=4)
+        if route == "svd":
+            basis, error = _by_svd(z64, r, rank_tolerance), math.nan
+    return Solution(basis.to(z.device, z.dtype), route, error, replaced)
+
+
+def _best(z: Tensor, ridge: float) -> str:
+    if z.dtype == torch.float64 or ridge == 0:
+        return "svd"
+    return "products" if z.device.type == "cuda" else "gram"
 
 
 def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
     u, s, vh = torch.linalg.svd(z, full_matrices=False)
-    return (u * (s * _inverse_root(s, ridge, rank_tolerance)).unsqueeze(-2)) @ vh
+    return (u * (s * inverse_root(s, ridge, rank_tolerance)).unsqueeze(-2)) @ vh
 
 
-def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
+def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tuple[Tensor, float]:
     n, d = z.shape[-2:]
     gram = z.mT @ z if d <= n else z @ z.mT
-    inverse_root = gram_inverse_root(gram, ridge, rank_tolerance)
-    return z @ inverse_root if d <= n else inverse_root @ z
-
-
-def gram_inverse_root(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
-    """Return (G + r I)^(-1/2) of Gram matrices (..., k, k), of which the lower triangle is read, in their dtype."""
-    eigenvalues, v = torch.linalg.eigh(gram)
-    s = eigenvalues.clamp(min=0).sqrt()
-    return (v * _inverse_root(s, ridge, rank_tolerance).unsqueeze(-2)) @ v.mT
-
-
-def _inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
-    """Return (s^2 + r)^(-1/2) of the singular values (..., k); without a ridge 1 / s, and 0 where s counts as zero."""
-    nonzero = s > rank_tolerance * s.amax(dim=-1, keepdim=True)
-    return torch.where(ridge > 0, (s.square() + ridge).rsqrt(), torch.where(nonzero, 1 / s, 0.0))
+    root = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
+    return z @ root if d <= n else root @ z, float(error_of(gram, ridge, root).amax())

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from .basis import gram_inverse_root, nearest_orthonormal_basis
+from .basis import nearest_orthonormal_basis
+from .inverse_root import by_eigenvalues
 from .scaling import check_embeddings, scale_by, standard_scale
 
 __all__ = [
@@ -83,7 +84,7 @@ class SharedBatch(WholeBatch):
         gram[..., row, column] = self.total(gram[..., row, column])
         if not gram[..., row, column].isfinite().all():
             raise ValueError("z holds NaN or infinite values in the rows of some process; it has no base")
-        return (z64 @ gram_inverse_root(gram, gram.new_tensor(ridge), rank_tolerance=0.0)).to(z.dtype)
+        return (z64 @ by_eigenvalues(gram, gram.new_tensor(ridge), rank_tolerance=0.0)).to(z.dtype)
 
     def total(self, part: Tensor) -> Tensor:
         """Complete a sum over the rows."""
