@@ -15,3 +15,31 @@ rule pretraining_benchmark:
         gpu=1,
     shell:
         "exec python {input:q} --out {output:q} --workers {threads} > {log:q} 2>&1"
+
+
+# How fast the nearest orthonormal basis is here, and how far off; a plain script too
+rule basis_benchmark:
+    input:
+        script="workflow/benchmarks/basis.py",
+        code=[
+            "arb_core/basis.py",
+            "arb_core/inverse_root.py",
+            "arb_core/loss.py",
+            "arb_core/scaling.py",
+        ],
+    output:
+        times="results/benchmark_basis.csv",
+        errors="results/benchmark_basis_errors.csv",
+        plot="results/benchmark_basis.svg",
+    log:
+        "results/logs/benchmark_basis.log",
+    benchmark:
+        "results/benchmarks/benchmark_basis.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: workflow.cores
+    resources:
+        gpu=1,
+    shell:
+        "exec python {input.script:q} --out {output.times:q} --errors {output.errors:q} --plot {output.plot:q} --threads {threads}"
+        " > {log:q} 2>&1"
