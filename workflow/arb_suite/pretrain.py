@@ -235,13 +235,16 @@ def train_epoch(
     for step, batch in enumerate(data.batches(map(share, to_come)), len(begun)):
         views = [draw_view(batch, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
+        fits = True
         try:
             loss = method.loss(views, batch.labels, streams["method0"])
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
+        except torch.OutOfMemoryError:
+            fits = False  # until this clause has ended, the error holds all that the step has put into memory
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise DivergedError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
+        if not fits:
+            raise out_of_memory(method, views, batch.labels, streams["method0"])
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
         if traced is not None:
@@ -255,9 +258,11 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         try:
             loss.backward()
-        except torch.OutOfMemoryError as error:
+        except torch.OutOfMemoryError:
+            fits = False
+        if not fits:
             del loss
-            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
+            raise out_of_memory(method, views, batch.labels, streams["method0"])
         average_gradients(method.parameters())
         optimizer.step()
         schedule.step()
