@@ -318,6 +318,16 @@ def test_a_checkpoint_of_other_data_is_set_aside_and_said(images, tmp_path):
     assert (tmp_path / "seed0.other_data").exists()
 
 
+@pytest.mark.parametrize("other", [settings(*SHUFFLED), settings(*SIMCLR, learning_rate=0.01)])
+def test_a_checkpoint_of_other_settings_is_set_aside_and_said(images, tmp_path, other):
+    undisturbed = train(images, settings(*SIMCLR), 0, tmp_path / "undisturbed.state", Recorder())
+    train(images, other, 0, tmp_path / "seed0.state", Recorder())
+    progress = Recorder()
+    assert_same(train(images, settings(*SIMCLR), 0, tmp_path / "seed0.state", progress), undisturbed)
+    assert "trained with other settings" in progress.lines[0]
+    assert (tmp_path / "seed0.other_settings").exists()
+
+
 def test_training_is_settled_by_its_seed(images, tmp_path):
     results = []
     for attempt, (seed, global_seed) in enumerate([(0, 0), (0, 1), (1, 1)]):

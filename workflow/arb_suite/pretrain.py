@@ -16,6 +16,7 @@ from lightly.utils.scheduler import CosineWarmupScheduler
 from .checkpoints import load_state, save_state
 from .compute import compute_on
 from .encoders import set_precision
+from .files import json_hash
 from .global_batch_norm import globalise_batch_norm
 from .images import ImageSet
 from .jobs import UserError, asked_to_end
@@ -117,10 +118,11 @@ def train(
     snapshots: dict[int, dict[str, torch.Tensor]] = {}
     begun: list[float] = []  # losses of an epoch that is not complete
 
-    state = _resumable(checkpoint, data.data_hash, progress) if rank() == 0 else None
+    config_hash = json_hash(dict(settings))
+    state = _resumable(checkpoint, config_hash, data.data_hash, progress) if rank() == 0 else None
     barrier()  # what is damaged has been moved away when the others look
     if rank() > 0:
-        state = _resumable(checkpoint, data.data_hash, progress)
+        state = _resumable(checkpoint, config_hash, data.data_hash, progress)
     if state is not None:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
@@ -144,6 +146,7 @@ def train(
         save_state(
             checkpoint,
             {
+                "config_hash": config_hash,
                 "method": method.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
@@ -283,13 +286,16 @@ def _finite(unseen: Sequence[torch.Tensor], epoch: int, step: int) -> list[float
     return losses
 
 
-def _resumable(checkpoint: Path, data_hash: str, progress: Progress) -> dict[str, Any] | None:
+def _resumable(checkpoint: Path, config_hash: str, data_hash: str, progress: Progress) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
         state = load_state(checkpoint)
     except ValueError as error:
         _set_aside(checkpoint, "damaged", str(error), progress)
+        return None
+    if not isinstance(state, dict) or state.get("config_hash") != config_hash:
+        _set_aside(checkpoint, "other_settings", f"{checkpoint} was trained with other settings", progress)
         return None
     if state["record"]["data_hash"] != data_hash:
         _set_aside(checkpoint, "other_data", f"{checkpoint} was trained on other data", progress)
