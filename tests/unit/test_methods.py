@@ -233,6 +233,15 @@ def save_always(monkeypatch):
     monkeypatch.setattr(pretrain, "SAVE_SHARE", math.inf)
 
 
+def test_a_new_method_touches_no_gpu(monkeypatch):
+    def touched(*_):
+        raise AssertionError
+
+    for name in ("device_count", "get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    new_method(settings(*SIMCLR), 1, 4, 0)
+
+
 SHUFFLED = ("arb", {"groups": 4, "shuffle": True, "ridge": 1e-4})
 SIMCLR = ("simclr", {"temperature": 0.5})
 
