@@ -57,6 +57,13 @@ def normalise(layer, rank=0, world=1):
     return {"y": y.detach(), "gradient": x.grad, "state": layer.state_dict(), "evaluated": layer.eval()(x).detach()}
 
 
+def normalise_in_16_bits(layer, rank=0, world=1):
+    """Output of a layer for bfloat16 input, as it has it under autocast, and the running variance."""
+    x = 5 + torch.randn(42, 3, 20, 20, generator=torch.Generator().manual_seed(6))
+    y = layer(x[own(42, rank, world)].bfloat16())
+    return {"y": y.detach(), "variance": layer.running_var}
+
+
 def refusal(rank):
     """What is said of a batch of one value per channel, which process 0 holds."""
     try:
@@ -73,6 +80,7 @@ def work(rank, world, folder):
         "network": train(globalise_batch_norm(TwoViews()), rank, world),
         "network, own statistics": train(TwoViews(), rank, world),
         "layer": normalise(globalise_batch_norm(nn.BatchNorm2d(3, dtype=torch.float64)), rank, world),
+        "16 bits": normalise_in_16_bits(globalise_batch_norm(nn.BatchNorm2d(3)), rank, world),
         "refusal": refusal(rank),
     }
     torch.save(results, folder / f"rank{rank}.pt")
@@ -108,6 +116,15 @@ def test_batch_normalisation_of_unequal_shares_is_that_of_the_whole_batch(result
         torch.testing.assert_close(shares, expected[key], rtol=1e-10, atol=1e-10)
     for result in results:
         assert_same_state(result["layer"]["state"], expected["state"], tolerance=1e-12)
+
+
+def test_input_of_16_bits_has_statistics_of_32(results):
+    expected = normalise_in_16_bits(nn.BatchNorm2d(3))
+    y = torch.cat([result["16 bits"]["y"] for result in results])
+    assert y.dtype == expected["y"].dtype == torch.bfloat16
+    torch.testing.assert_close(y, expected["y"], rtol=1e-2, atol=1e-2)
+    for result in results:
+        torch.testing.assert_close(result["16 bits"]["variance"], expected["variance"], rtol=1e-5, atol=0)
 
 
 def test_one_value_per_channel_is_refused_by_every_process(results):

@@ -233,6 +233,15 @@ def save_always(monkeypatch):
     monkeypatch.setattr(pretrain, "SAVE_SHARE", math.inf)
 
 
+def test_a_new_method_touches_no_gpu(monkeypatch):
+    def touched(*_):
+        raise AssertionError
+
+    for name in ("device_count", "get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    new_method(settings(*SIMCLR), 1, 4, 0)
+
+
 SHUFFLED = ("arb", {"groups": 4, "shuffle": True, "ridge": 1e-4})
 SIMCLR = ("simclr", {"temperature": 0.5})
 
@@ -316,6 +325,16 @@ def test_a_checkpoint_of_other_data_is_set_aside_and_said(images, tmp_path):
     assert_same(train(images, settings(*SIMCLR), 0, tmp_path / "seed0.state", progress), undisturbed)
     assert "trained on other data" in progress.lines[0]
     assert (tmp_path / "seed0.other_data").exists()
+
+
+@pytest.mark.parametrize("other", [settings(*SHUFFLED), settings(*SIMCLR, learning_rate=0.01)])
+def test_a_checkpoint_of_other_settings_is_set_aside_and_said(images, tmp_path, other):
+    undisturbed = train(images, settings(*SIMCLR), 0, tmp_path / "undisturbed.state", Recorder())
+    train(images, other, 0, tmp_path / "seed0.state", Recorder())
+    progress = Recorder()
+    assert_same(train(images, settings(*SIMCLR), 0, tmp_path / "seed0.state", progress), undisturbed)
+    assert "trained with other settings" in progress.lines[0]
+    assert (tmp_path / "seed0.other_settings").exists()
 
 
 def test_training_is_settled_by_its_seed(images, tmp_path):

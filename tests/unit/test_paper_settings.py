@@ -203,3 +203,9 @@ def test_the_release_changes_the_runs_of_arb_and_adds_variations_of_them():
         assert (training["learning_rate"], training["bias_learning_rate"]) == pytest.approx([rate * scale for rate in rates])
         assert training["batch_size"] == (32 if "cifar" in dataset else 2048)
         assert training["trust_coefficient"] == (0.02 if "cifar" in dataset else 0.001)
+
+
+@pytest.mark.parametrize("name", [name for dataset, name in RUNS if dataset == "cifar100" and name.endswith("_shuffled")])
+def test_what_is_shuffled_is_so_under_the_release_too(name):
+    for runs in (RUNS, RELEASED_RUNS):
+        assert runs["cifar100", name]["options"]["shuffle"] is True

@@ -13,6 +13,7 @@ import torch
 from torch import distributed, nn
 
 from arb_suite import __main__ as jobs_main
+from arb_suite.copies import Copies
 from arb_suite.jobs import SENTENCES, UserError, job_parser, run_job
 from arb_suite.processes import anywhere, average_gradients, barrier, joined, rank, share, world_size
 from arb_suite.progress import COUNT_FILE
@@ -346,6 +347,17 @@ def test_a_launcher_hears_what_all_processes_refuse_once(tmp_path):
     ended = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode != 0
     assert ended.stderr.splitlines().count("error: the batch is of no use; choose another") == 1, ended.stderr
+
+
+@pytest.mark.parametrize(("backend", "destroyed"), [("gloo", ["group"]), ("nccl", [])])
+def test_messages_of_gpus_are_not_waited_for_when_the_copies_are_ended(monkeypatch, tmp_path, backend, destroyed):
+    server, calls = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False), []
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_backend", lambda: backend)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: calls.append("group"))
+    with pytest.raises(LookupError), Copies(1, server.port, tmp_path / "log", print):
+        raise LookupError
+    assert calls == destroyed
 
 
 @pytest.mark.parametrize(("ending", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], ids=str)

@@ -48,7 +48,8 @@ def compute_on(settings: Mapping[str, str]) -> Compute:
     settings : mapping
         ``device``: "cpu", "cuda", or "auto" for a GPU where there is one.
         ``precision``: "float32", "bfloat16", or "auto" for bfloat16 on a GPU that has
-        it.
+        it (from NVIDIA's Ampere on; torch emulates it on others, which is slower than
+        float32).
 
     Raises
     ------
@@ -62,5 +63,7 @@ def compute_on(settings: Mapping[str, str]) -> Compute:
     device = torch.device("cuda" if settings["device"] == "cuda" or (settings["device"] == "auto" and found) else "cpu")
     precision = settings["precision"]
     if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        precision = (
+            "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        )
     return Compute(device, PRECISIONS[precision])

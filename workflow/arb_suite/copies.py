@@ -73,7 +73,8 @@ class Copies:
             self.main_thread_knows = True
             self.change.notify_all()
         self.kill()
-        if distributed.is_initialized():
+        # NCCL would wait for what the copies, which are no more, have not sent; it is aborted when this process ends.
+        if distributed.is_initialized() and distributed.get_backend() != "nccl":
             distributed.destroy_process_group()
 
     def _start(self, own: int) -> None:

@@ -69,13 +69,14 @@ class GlobalBatchNorm(_BatchNorm):
         self.training = layer.training
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (n, channels, ...), this process's share of the batch."""
+        """Normalise x (n, channels, ...), this process's share of the batch; statistics are in float32 or more."""
         if not (self.training and has_several_processes()):
             return super().forward(x)
         self._check_input_dim(x)
-        x_rows = x.movedim(1, -1)  # channels last: (n, ..., channels)
+        # channels last: (n, ..., channels); under autocast x may have 16 bits, in which not even the rows can be counted
+        x_rows = x.movedim(1, -1).to(torch.promote_types(x.dtype, torch.float32))
         others = tuple(range(x.ndim - 1))
-        own_count = x.new_tensor([x_rows[..., 0].numel()])
+        own_count = x_rows.new_tensor([x_rows[..., 0].numel()])
         sums = sum_over_processes(torch.cat([x_rows.sum(others), own_count]))
         count = sums[-1].detach()
         if count < 2:
@@ -92,7 +93,7 @@ class GlobalBatchNorm(_BatchNorm):
             normal = normal * self.weight
         if self.bias is not None:
             normal = normal + self.bias
-        return normal.movedim(-1, 1)
+        return normal.movedim(-1, 1).to(x.dtype)
 
     def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:
         self.num_batches_tracked.add_(1)

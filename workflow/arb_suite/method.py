@@ -193,9 +193,10 @@ def new_method(settings: Mapping[str, Any], in_channels: int, classes: int, seed
         seed gives every method the same encoder.
 
     """
-    # The layers of torch draw from its global generator, which is put back afterwards.
-    with torch.random.fork_rng():
-        torch.manual_seed(stream_seed(seed, "parameters"))
+    # The layers of torch draw from its global generator, which is put back afterwards. It is that of the CPU alone: a job that
+    # computes there is not to touch GPUs, which other jobs hold.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream_seed(seed, "parameters"))
         encoder, features = build_encoder(in_channels, settings["encoder"])
         encoder = encoder.to(memory_format=torch.channels_last)  # 1.4 times the speed on CPU
         sizes = Sizes(features, settings["projector_hidden"], settings["proj_dim"], classes)

@@ -16,6 +16,7 @@ from lightly.utils.scheduler import CosineWarmupScheduler
 from .checkpoints import load_state, save_state
 from .compute import compute_on
 from .encoders import set_precision
+from .files import json_hash
 from .global_batch_norm import globalise_batch_norm
 from .images import ImageSet
 from .jobs import UserError, asked_to_end
@@ -117,10 +118,11 @@ def train(
     snapshots: dict[int, dict[str, torch.Tensor]] = {}
     begun: list[float] = []  # losses of an epoch that is not complete
 
-    state = _resumable(checkpoint, data.data_hash, progress) if rank() == 0 else None
+    config_hash = json_hash(dict(settings))
+    state = _resumable(checkpoint, config_hash, data.data_hash, progress) if rank() == 0 else None
     barrier()  # what is damaged has been moved away when the others look
     if rank() > 0:
-        state = _resumable(checkpoint, data.data_hash, progress)
+        state = _resumable(checkpoint, config_hash, data.data_hash, progress)
     if state is not None:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
@@ -144,6 +146,7 @@ def train(
         save_state(
             checkpoint,
             {
+                "config_hash": config_hash,
                 "method": method.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
@@ -235,13 +238,16 @@ def train_epoch(
     for step, batch in enumerate(data.batches(map(share, to_come)), len(begun)):
         views = [draw_view(batch, view, streams[f"view{i}"]) for i, view in enumerate(settings["views"])]
         method.begin_step(epoch * steps + step, settings["epochs"] * steps)
+        fits = True
         try:
             loss = method.loss(views, batch.labels, streams["method0"])
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
+        except torch.OutOfMemoryError:
+            fits = False  # until this clause has ended, the error holds all that the step has put into memory
         except (ValueError, torch.linalg.LinAlgError) as error:  # of a loss that checks its input or decomposes it
             where = f"epoch {epoch + 1}, step {step + 1}"
             raise DivergedError(f"{where}: {error}; if the training diverged, choose a smaller learning_rate") from error
+        if not fits:
+            raise out_of_memory(method, views, batch.labels, streams["method0"])
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
         if traced is not None:
@@ -255,9 +261,11 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         try:
             loss.backward()
-        except torch.OutOfMemoryError as error:
+        except torch.OutOfMemoryError:
+            fits = False
+        if not fits:
             del loss
-            raise out_of_memory(method, views, batch.labels, streams["method0"]) from error
+            raise out_of_memory(method, views, batch.labels, streams["method0"])
         average_gradients(method.parameters())
         optimizer.step()
         schedule.step()
@@ -278,13 +286,16 @@ def _finite(unseen: Sequence[torch.Tensor], epoch: int, step: int) -> list[float
     return losses
 
 
-def _resumable(checkpoint: Path, data_hash: str, progress: Progress) -> dict[str, Any] | None:
+def _resumable(checkpoint: Path, config_hash: str, data_hash: str, progress: Progress) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
         state = load_state(checkpoint)
     except ValueError as error:
         _set_aside(checkpoint, "damaged", str(error), progress)
+        return None
+    if not isinstance(state, dict) or state.get("config_hash") != config_hash:
+        _set_aside(checkpoint, "other_settings", f"{checkpoint} was trained with other settings", progress)
         return None
     if state["record"]["data_hash"] != data_hash:
         _set_aside(checkpoint, "other_data", f"{checkpoint} was trained on other data", progress)
