@@ -202,6 +202,13 @@ def test_a_view_of_a_padded_batch_is_that_of_each_image_alone(made, plain):
         torch.testing.assert_close(view, random_photo_view(alone, VIEW, generator)[0], rtol=0, atol=1e-4)
 
 
+def test_images_are_opened_reduced_where_that_is_set(made):
+    plain, reduced = (open_images(made / "list.npz", "imagenet1k", ["train"], made, 1, longest) for longest in (None, 150))
+    assert (plain.longest, reduced.longest) == (None, 150)
+    assert min(plain.read(0).shape[1:]) > 150 or min(plain.read(1).shape[1:]) > 150
+    assert all(min(reduced.read(i).shape[1:]) <= 150 for i in range(len(reduced)))
+
+
 def test_an_encoder_is_evaluated_on_the_centre_of_every_image_in_order(made):
     data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2)
     images = [np.array(image) for image, _ in ImageFolder(made / "val")]

@@ -9,6 +9,7 @@ from arb_suite.cells import PLACES, printed_cells
 from arb_suite.checks import check_method, check_views, read_schema
 from arb_suite.methods import known_methods
 from arb_suite.printed import FOLDER
+from arb_suite.settings import HOW_TO_GET_IT
 from arb_suite.variations import with_likes, with_variations
 
 CONFIG = Path(__file__).parents[2] / "workflow/config"
@@ -209,3 +210,9 @@ def test_the_release_changes_the_runs_of_arb_and_adds_variations_of_them():
 def test_what_is_shuffled_is_so_under_the_release_too(name):
     for runs in (RUNS, RELEASED_RUNS):
         assert runs["cifar100", name]["options"]["shuffle"] is True
+
+
+def test_images_in_files_are_reduced_before_a_batch_takes_the_memory_of_its_largest():
+    for dataset in ("imagenet100", "imagenet1k"):
+        assert PAPER[dataset]["data"]["longest"] == 512
+        assert "longest" not in HOW_TO_GET_IT  # it changes what is learnt from, so runs are trained anew

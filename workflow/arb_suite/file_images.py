@@ -281,7 +281,9 @@ def load_files(path: Path, root: Path, splits: Sequence[str], **options: Any) ->
     )
 
 
-def open_images(path: Path, dataset: str, splits: Sequence[str], root: Path | None, workers: int) -> ImageSet | FileSet:
+def open_images(
+    path: Path, dataset: str, splits: Sequence[str], root: Path | None, workers: int, longest: int | None = None
+) -> ImageSet | FileSet:
     """
     Open some splits of a data set: its images where the npz archive holds them, or else the files that it lists.
 
@@ -297,6 +299,8 @@ def open_images(path: Path, dataset: str, splits: Sequence[str], root: Path | No
         The folder of the paper's data sets.
     workers : int
         Threads that decode.
+    longest : int, optional
+        See `FileSet`; of files alone.
 
     """
     arrays, _ = read_archive(path)
@@ -304,4 +308,4 @@ def open_images(path: Path, dataset: str, splits: Sequence[str], root: Path | No
         return load_images(path, splits)
     if root is None:
         raise UserError(f"{path} lists files; give --root, the folder that holds them")
-    return load_files(path, folder_of(root, dataset), splits, workers=workers)
+    return load_files(path, folder_of(root, dataset), splits, workers=workers, longest=longest)

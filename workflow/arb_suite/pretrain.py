@@ -34,7 +34,7 @@ __all__ = ["DivergedError", "snapshot_epochs", "train", "train_epoch"]
 PACKAGES = ("arb-audit-suite", "lightly", "numpy", "scikit-learn", "torch", "torchvision")  # whose versions are recorded
 SAVE_SECONDS = 10  # at least, between two savings of the state
 SAVE_SHARE = 0.02  # of the time, at most, goes into them
-LOOK_EVERY = 50  # steps on a GPU
+LOOK_EVERY = 20  # steps on a GPU; a cluster that takes its machine back waits for half a minute
 
 
 class DivergedError(UserError):

@@ -24,7 +24,6 @@ from .pretrain import DivergedError, train_epoch
 
 __all__ = ["measure"]
 
-PHOTOGRAPH = (256, 320)  # sides, in pixels, of the random images in the place of files
 MOST_STEPS = 200
 PROBE = 32  # images of a step in the place of the whole batch, where that takes too long
 
@@ -135,7 +134,9 @@ def _random_images(training: Mapping[str, Any], view: Mapping[str, Any] | None, 
         size = training["data"]["size"]
         images = torch.rand(n, 1, size, size, generator=stream)
     else:
-        sides = PHOTOGRAPH if "resize" in view else (view["size"], view["size"])
+        # in the place of files, a batch of which is as large as its largest image
+        longest = training["data"].get("longest", view["size"])
+        sides = (longest, longest * 3 // 2) if "resize" in view else (view["size"], view["size"])
         images = torch.randint(256, (n, 3, *sides), generator=stream, dtype=torch.uint8)
     return ImageSet(images, labels, torch.arange(n), 10, "random")
 

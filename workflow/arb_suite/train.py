@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from .checkpoints import save_state
 from .compute import compute_on
@@ -16,7 +17,7 @@ from .file_images import FileSet, open_images
 from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
 from .gpus import held, visible_gpus
 from .images import ImageSet
-from .jobs import job_parser, read_resolved, run_job
+from .jobs import UserError, job_parser, read_resolved, run_job
 from .method import new_method
 from .pretrain import train
 from .processes import joined, rank
@@ -36,6 +37,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     states, records, rows = {}, {}, []
     with held(options.processes if _on_gpu(settings) else 0, report):
         device = compute_on(settings["compute"]).device
+        _check_held(device, settings, report)
         with joined(options.processes, device.type, options.log, report):
             compute_deterministically(settings["threads"], device)
             fitted = _images(options, settings, settings["fit_on"]).to(device)
@@ -68,13 +70,25 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
 
 
 def _images(options: argparse.Namespace, settings: Mapping[str, Any], splits: Sequence[str]) -> ImageSet | FileSet:
-    return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"])
+    longest = settings["data"].get("longest")
+    return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"], longest)
 
 
 def _on_gpu(settings: Mapping[str, Any]) -> bool:
     """Tell whether to compute on a GPU, without a word to CUDA, which settles which ones it sees when it is first asked."""
     device = settings["compute"]["device"]
     return device == "cuda" or (device == "auto" and bool(visible_gpus()))
+
+
+def _check_held(device: torch.device, settings: Mapping[str, Any], report: Callable[[str], None]) -> None:
+    """Say where nvidia-smi, by which GPUs are held, and torch do not see the same; refuse hours on a CPU beside a GPU."""
+    if device.type == "cuda" and not _on_gpu(settings):
+        report("torch sees a GPU that nvidia-smi does not list, so it is not held: other jobs may take the same one")
+    if device.type == "cpu" and _on_gpu(settings):
+        raise UserError(
+            "nvidia-smi lists a GPU, but torch cannot use it, perhaps because the driver is older than torch needs;"
+            " mend that, or set compute: {device: cpu} of the data set"
+        )
 
 
 def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from arb_core import ARBLoss, nearest_orthonormal_basis, standard_scale  # noqa:
 from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
+from arb_suite.determinism import compute_deterministically  # noqa: E402
 from arb_suite.encoders import build_encoder, set_precision  # noqa: E402
 from arb_suite.optimizers import Lars  # noqa: E402
 from arb_suite.photo_views import random_photo_view  # noqa: E402
@@ -252,8 +253,7 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device cuda, but torch sees no GPU here; choose cpu")
     device = torch.device(options.device)
-    if device.type == "cpu":
-        torch.set_num_threads(1)  # as the jobs have it
+    compute_deterministically(torch.get_num_threads() if device.type == "cuda" else 1, device)  # as the jobs do
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, one thread"
     configurations, rounds, count = CONFIGURATIONS, 3, 15
     if options.small:
