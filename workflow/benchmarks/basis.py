@@ -44,6 +44,7 @@ SWEEPS = {
 DRAWN = ("floor", "gram", "products", "svd", "released formula", "ARB loss", "Barlow Twins loss", "VICReg loss")
 SECONDS = 10.0  # at one size, after which no further round is begun, once there are 3
 PATIENCE = 20.0  # what takes longer is timed once, or, if that can be told beforehand, not at all
+SETTLE = 0.3  # seconds for which the threads of SciPy's library go on waiting busily, in the way of torch's
 TOO_WIDE = 4096  # columns of a group from which a decomposition of its d x d matrix takes minutes
 SPECTRA: dict[str, Callable[[int], np.ndarray]] = {
     "as trained": lambda k: np.linspace(1.5, 0.5, k),
@@ -123,9 +124,12 @@ def times(n: int, d: int, groups: int, rounds: int, device: torch.device) -> lis
         steps[name]()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        if name.startswith("scipy"):
+            time.sleep(SETTLE)
+        return seconds
 
-    for name in list(steps):
+    for name in steps:
         try:
             took[name] = [once(name)]
         except (RuntimeError, ValueError) as error:  # it does not take this size
