@@ -41,7 +41,6 @@ class Solution(NamedTuple):
     replaced: str | None
 
 
-@torch.no_grad()
 def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Tensor:
     r"""
     Compute the orthonormal basis nearest to the columns of a matrix.
@@ -196,7 +195,7 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
                 replaced, route = route, "svd"
                 if solver != "auto":
                     message = f"solver {solver!r} is off by about {error:.1e}; the base returned is that of 'svd'"
-                    warnings.warn(message, RuntimeWarning, stacklevel=4)
+                    warnings.warn(message, RuntimeWarning, stacklevel=4)  # who called nearest_orthonormal_basis
         if route == "svd":
             basis, error = _by_svd(z64, r, rank_tolerance), math.nan
     return Solution(basis.to(z.device, z.dtype), route, error, replaced)

@@ -57,8 +57,8 @@ def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
     .. math:: P_k = p_k(X_k Y_k), \quad Y_{k+1} = Y_k P_k, \quad X_{k+1} = P_k X_k, \quad Y_0 = A, \quad X_0 = I,
 
     takes X to :math:`A^{-1/2}` and Y to :math:`A^{1/2}`, where :math:`x\,p_k(x^2)` are the polynomials of
-    `minimax_polynomials`. What the ridge guarantees settles :math:`\ell`, so that nothing is asked of the
-    values on the way, for which a GPU would have to be waited for.
+    `minimax_polynomials`. What the ridge guarantees settles :math:`\ell` and with it all steps, so that a GPU is
+    waited for once, at the start.
 
     Parameters
     ----------
@@ -168,11 +168,16 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
         add, to first order :math:`0.3 u \|G\|_F / r` with u = 1.1e-16 at most.
 
     """
-    k = gram.shape[-1]
-    signs = torch.randint(2, (k, PROBES), generator=torch.Generator().manual_seed(0)).to(gram.device, gram.dtype) * 2 - 1
-    v = root @ (gram @ (root @ signs))
+    v = root @ (gram @ (root @ _signs(gram.shape[-1], gram.device)))
     mapped = root @ v
     missed = torch.linalg.matrix_norm(root @ (gram @ mapped + ridge[..., None, None] * mapped) - v)
     size = torch.linalg.matrix_norm(gram)
     told = torch.where(size == 0, 0.0, missed / torch.linalg.matrix_norm(v) / 2)  # NaN where a root is
     return told + torch.where(ridge > 0, 0.3 * UNIT_ROUNDOFF * size / ridge, 0.0)
+
+
+@cache
+def _signs(k: int, device: torch.device) -> Tensor:
+    """Draw the vectors of `error_of`, once for every size: a copy to a GPU in each step would have it wait."""
+    drawn = torch.randint(2, (k, PROBES), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return drawn.to(device) * 2 - 1
