@@ -24,17 +24,17 @@ def listed(monkeypatch):
 )
 def test_nothing_is_said_where_both_agree(listed, settings, device, count):
     listed(count)
-    train._check_held(torch.device(device), settings, pytest.fail)
+    train._check_held(torch.device(device), train._on_gpu(settings), pytest.fail)
 
 
 def test_a_gpu_that_is_not_held_is_told(listed):
     listed(0)
     said = []
-    train._check_held(torch.device("cuda"), AUTO, said.append)
+    train._check_held(torch.device("cuda"), train._on_gpu(AUTO), said.append)
     assert said == ["torch sees a GPU that nvidia-smi does not list, so it is not held: other jobs may take the same one"]
 
 
 def test_a_gpu_that_torch_cannot_use_is_not_passed_over(listed):
     listed(1)
     with pytest.raises(UserError, match="nvidia-smi lists a GPU, but torch cannot use it"):
-        train._check_held(torch.device("cpu"), AUTO, pytest.fail)
+        train._check_held(torch.device("cpu"), train._on_gpu(AUTO), pytest.fail)

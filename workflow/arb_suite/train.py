@@ -35,9 +35,10 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     seeds = range(first, last + 1)
     progress = Progress(options.name, settings["epochs"], seeds, report)
     states, records, rows = {}, {}, []
-    with held(options.processes if _on_gpu(settings) else 0, report):
+    on_gpu = _on_gpu(settings)
+    with held(options.processes if on_gpu else 0, report):
         device = compute_on(settings["compute"]).device
-        _check_held(device, settings, report)
+        _check_held(device, on_gpu, report)
         with joined(options.processes, device.type, options.log, report):
             compute_deterministically(settings["threads"], device)
             fitted = _images(options, settings, settings["fit_on"]).to(device)
@@ -80,11 +81,11 @@ def _on_gpu(settings: Mapping[str, Any]) -> bool:
     return device == "cuda" or (device == "auto" and bool(visible_gpus()))
 
 
-def _check_held(device: torch.device, settings: Mapping[str, Any], report: Callable[[str], None]) -> None:
+def _check_held(device: torch.device, on_gpu: bool, report: Callable[[str], None]) -> None:
     """Say where nvidia-smi, by which GPUs are held, and torch do not see the same; refuse hours on a CPU beside a GPU."""
-    if device.type == "cuda" and not _on_gpu(settings):
+    if device.type == "cuda" and not on_gpu:
         report("torch sees a GPU that nvidia-smi does not list, so it is not held: other jobs may take the same one")
-    if device.type == "cpu" and _on_gpu(settings):
+    if device.type == "cpu" and on_gpu:
         raise UserError(
             "nvidia-smi lists a GPU, but torch cannot use it, perhaps because the driver is older than torch needs;"
             " mend that, or set compute: {device: cpu} of the data set"
