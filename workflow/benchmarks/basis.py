@@ -10,7 +10,6 @@ The floor is the two matrix products that no base of a Gram matrix can do withou
 """
 
 import argparse
-import csv
 import math
 import statistics
 import sys
@@ -23,6 +22,7 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT)]
 
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 import scipy.linalg  # noqa: E402
 import torch  # noqa: E402
 from arb_core import ARBLoss, standard_scale  # noqa: E402
@@ -31,16 +31,16 @@ from lightly.loss import BarlowTwinsLoss, VICRegLoss  # noqa: E402
 from lightly.loss.wmse_loss import Whitening2d  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from arb_suite.files import write_csv  # noqa: E402
+
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
 RIDGE = 1e-4
 SHAPES = [(256, 256), (256, 2048), (512, 8192), (128, 256), (4096, 256)]
 GROUPS = (1, 8, 64)
-SWEEPS = {
-    "d": [(256, d) for d in (64, 128, 256, 512, 1024, 2048, 4096)],
-    "N": [(n, 256) for n in (64, 128, 256, 512, 1024, 2048, 4096)],
-}
+SIDES = (64, 128, 256, 512, 1024, 2048, 4096)
+SWEEPS = {"d": [(256, d) for d in SIDES], "N": [(n, 256) for n in SIDES]}
 DRAWN = ("floor", "gram", "products", "svd", "released formula", "ARB loss", "Barlow Twins loss", "VICReg loss")
 SECONDS = 10.0  # at one size, after which no further round is begun, once there are 3
 PATIENCE = 20.0  # what takes longer is timed once, or, if that can be told beforehand, not at all
@@ -188,17 +188,17 @@ def draw(rows: list[dict[str, object]], path: Path, where: str) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
     for axis, (name, sizes) in zip(axes, SWEEPS.items(), strict=True):
         for what in DRAWN:
-            key = name.lower()
             points = [
-                (row[key], float(row["seconds"]) * 1e3)
+                (row[name.lower()], float(row["seconds"]) * 1e3)
                 for row in rows
                 if row["what"] == what and row["groups"] == 1 and (row["n"], row["d"]) in sizes and "seconds" in row
             ]
             style = {"floor": "k:", "svd": "-.", "released formula": "-."}.get(what, "--" if what.endswith("loss") else "-")
-            axis.plot(*zip(*sorted(set(points)), strict=True), style, marker=".", label=what) if points else None
+            if points:
+                axis.plot(*zip(*sorted(points), strict=True), style, marker=".", label=what)
         fixed = "N = 256" if name == "d" else "d = 256"
         axis.set(xscale="log", yscale="log", xlabel=f"{name}  ({fixed})", title=f"over {name}")
-        axis.set_xticks([size[0] if name == "N" else size[1] for size in sizes])
+        axis.set_xticks(SIDES)
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.minorticks_off()
         axis.grid(alpha=0.3)
@@ -206,15 +206,6 @@ def draw(rows: list[dict[str, object]], path: Path, where: str) -> None:
     axes[1].legend(fontsize=7, loc="upper left")
     figure.suptitle(f"Nearest orthonormal basis, float32, ridge {RIDGE:g}; losses forward and backward; {where}", fontsize=9)
     figure.savefig(path, format="svg", metadata={"Date": None})
-
-
-def write(path: Path, columns: list[str], rows: list[dict[str, object]]) -> None:
-    """Write rows as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:
@@ -243,9 +234,8 @@ def main() -> None:
             rows.append({**row, "device": where, "torch": torch.__version__})
             print(f"{n:5} {d:5} {groups:3}  {row['what']:20} {row.get('seconds', row.get('note', '')):>10}", flush=True)
     columns = ["n", "d", "groups", "what", "seconds", "times_the_floor", "rounds", "device", "torch", "note"]
-    write(options.out, columns, rows)
-    found = list(errors(shapes, device))
-    write(options.errors, list(found[0]), found)
+    write_csv(options.out, pd.DataFrame(rows, columns=columns, dtype=object))
+    write_csv(options.errors, pd.DataFrame(errors(shapes, device), dtype=object))
     draw(rows, options.plot, where)
 
 
