@@ -1,11 +1,15 @@
 """The benchmark of pre-training: a plain script, run as on a machine that has torch and torchvision alone."""
 
+import importlib.util
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 SCRIPT = Path(__file__).parents[2] / "workflow/benchmarks/pretraining.py"
 # What GPU machines often lack, made impossible to import; and sizes that take a second
@@ -48,3 +52,35 @@ def test_the_reference_is_one_reference_fast(table):
     steps = table[table["quantity"] == "step"].set_index("variant")["value"]
     assert ratios["reference"] == 1
     assert ratios["suite, float32"] == pytest.approx(steps["reference"] / steps["suite, float32"], rel=1e-2)
+
+
+class NoTraining:
+    """In the place of a model, so that only the images take time."""
+
+    def __init__(self, of, *_):
+        self.embeddings = [torch.randn(of.batch, of.dimension, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
+
+    def step(self, views, clock):
+        for _ in range(4):
+            clock.mark()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_that_deliver_in_bursts_are_no_faster_than_they_are(monkeypatch):
+    # Eight workers that take 0.2 s a batch make one in 0.025 s, but most batches are there when they are asked for
+    spec = importlib.util.spec_from_file_location("pretraining", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "pretraining", script)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec.loader.exec_module(script)
+
+    def slow(self, index):
+        time.sleep(0.05)
+        return [torch.zeros(3, 32, 32)] * 2
+
+    monkeypatch.setattr(script.RandomPhotographs, "__getitem__", slow)
+    monkeypatch.setattr(script, "Model", NoTraining)
+    of = replace(script.CIFAR, batch=4, hidden=8, dimension=8)
+    rows = script.measure(of, torch.device("cpu"), rounds=1, count=6, workers=8, compiled=False)
+    (step,) = (value for name, quantity, value, *_ in rows if (name, quantity) == ("reference", "step"))
+    assert 0.02 < step < 0.1

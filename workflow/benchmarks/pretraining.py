@@ -4,8 +4,9 @@ A plain script, for GPU machines that have torch and torchvision and little else
 
     python workflow/benchmarks/pretraining.py --out FILE.csv [--small]
 
-For each configuration the variants take turns, round by round, so that what disturbs one disturbs all; numbers are medians over
-steps, ratios are of medians of one run. --small is for a CPU: tiny batches and few steps, the ratios alone say something.
+For each configuration the variants take turns, round by round, so that what disturbs one disturbs all. A step is the mean of a
+round: workers deliver in bursts, of which a median over steps would see the short waits alone. Of the rounds the median counts.
+--small is for a CPU: tiny batches and few steps, the ratios alone say something.
 """
 
 import argparse
@@ -180,11 +181,13 @@ class RandomPhotographs(Dataset):
 class Reference:
     """A plain loop: torchvision's pipeline in as many workers as there are cores, the same network in float32."""
 
-    WARM = 2
+    AHEAD = 2  # batches that each worker makes ahead, as is DataLoader's default
 
     def __init__(self, of: Configuration, device: torch.device, count: int, workers: int):
         self.device, self.model = device, Model(of, device, torch.float32)
-        data = RandomPhotographs(of, of.batch * (count + self.WARM))
+        # Neither the batches of the start, which come at once after a wait, nor a part of a burst: that would be no rate
+        self.warm, counted = self.AHEAD * max(workers, 1), -(-count // max(workers, 1)) * max(workers, 1)
+        data = RandomPhotographs(of, of.batch * (self.warm + counted))
         on_gpu = device.type == "cuda"
         self.loader = DataLoader(data, of.batch, num_workers=workers, persistent_workers=workers > 0, pin_memory=on_gpu)
 
@@ -199,7 +202,7 @@ class Reference:
             if self.device.type == "cuda":
                 torch.cuda.synchronize()
             parts = clock.parts()
-            if i >= self.WARM:
+            if i >= self.warm:
                 yield parts
             clock.mark()
 
@@ -216,28 +219,31 @@ def measure(of: Configuration, device: torch.device, rounds: int, count: int, wo
         if isinstance(variant, Suite):
             list(variant.steps(3))
     took: dict[str, list[list[float]]] = {name: [] for name in variants}
+    means: dict[str, list[float]] = {name: [] for name in variants}
     peak = dict.fromkeys(variants, 0)
     for _ in range(rounds):
         for name, variant in variants.items():
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            took[name] += list(variant.steps(count))
+            steps = list(variant.steps(count))
+            took[name] += steps
+            means[name].append(statistics.mean(map(sum, steps)))
             peak[name] = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
     rows = []
-    medians = {name: statistics.median(map(sum, steps)) for name, steps in took.items()}
+    seconds = {name: statistics.median(of_rounds) for name, of_rounds in means.items()}
     for name, steps in took.items():
         n = len(steps)
-        rows.append((name, "step", medians[name], "s", n))
-        rows.append((name, "views per second", 2 * of.batch / medians[name], "1/s", n))
+        rows.append((name, "step", seconds[name], "s", n))
+        rows.append((name, "views per second", 2 * of.batch / seconds[name], "1/s", n))
         total = sum(map(sum, steps))
         rows += [(name, f"share of {part}", sum(s[i] for s in steps) / total, "", n) for i, part in enumerate(PARTS)]
-        rows.append((name, "times the reference", medians["reference"] / medians[name], "", n))
-        hours = of.epochs * (of.images // of.batch) * medians[name] / 3600
+        rows.append((name, "times the reference", seconds["reference"] / seconds[name], "", n))
+        hours = of.epochs * (of.images // of.batch) * seconds[name] / 3600
         rows.append((name, f"estimated hours of {of.epochs} epochs", hours, "h", n))
         if device.type == "cuda":
             rows.append((name, "peak memory, all variants in it", peak[name] / 1e9, "GB", n))
         if isinstance(variants[name], Suite):
-            rows.append((name, "base as share of the step", variants[name].base_seconds() / medians[name], "", 3))
+            rows.append((name, "base as share of the step", variants[name].base_seconds() / seconds[name], "", 3))
     return rows
 
 
