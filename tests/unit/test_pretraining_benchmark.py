@@ -83,4 +83,4 @@ def test_workers_that_deliver_in_bursts_are_no_faster_than_they_are(monkeypatch)
     of = replace(script.CIFAR, batch=4, hidden=8, dimension=8)
     rows = script.measure(of, torch.device("cpu"), rounds=1, count=6, workers=8, compiled=False)
     (step,) = (value for name, quantity, value, *_ in rows if (name, quantity) == ("reference", "step"))
-    assert 0.02 < step < 0.1
+    assert step > 0.02  # sleep is never shorter, however busy the machine
