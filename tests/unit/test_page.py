@@ -104,3 +104,40 @@ def test_the_text_fits_a_terminal(everything):
     for verdict in decided["verdict"]:
         assert verdict in text
     assert "74 of the 78 printed cells of Table 1 were not run" in text
+
+
+def blocks_of(text):
+    """What the text says was measured, and on what it says which is better: the titles and the first words of their rows."""
+    titled = re.split(r"^ *((?:Measured|Which is better) on .*?):", text, flags=re.MULTILINE)
+    return dict(zip(titled[1::2], titled[2::2], strict=True))
+
+
+def test_every_data_set_that_was_run_is_shown_and_no_other(printed, plan, run, measured):
+    cifar = [run("ARB", 256), run("Barlow Twins", 256), run("Random encoder", None, proj_dim=None)]
+    series = [(cifar[0], "linear_top1", [91.7, 91.8, 91.9]), (cifar[0], "knn5_top1", [80.0, 80.1, 80.2])]
+    series += [(cifar[1], "linear_top1", [95.0, 95.1, 95.2]), (cifar[2], "linear_top1", [40.0, 41.0, 42.0])]
+    runs, metrics = [entry for entry in plan["runs"] if entry["embedded"]] + cifar, measured(*series)
+    cells = {place: of.to_dict("records") for place, of in printed.groupby("table")}
+    table, decided = main_table(printed, runs, metrics), orderings(plan["orderings"], cells, runs, metrics, {})
+    text = render_text(table, decided)
+    blocks = blocks_of(text)
+    assert list(blocks) == ["Measured on CIFAR-10", "Which is better on CIFAR-10"]
+    rows = [re.split(r"  +", line.strip()) for line in blocks["Measured on CIFAR-10"].splitlines() if re.search(r"\d\]", line)]
+    assert [row[:2] for row in rows] == [["Barlow Twins", "256"], ["ARB", "256"], ["Random encoder", "41.00 [38.52, 43.48]"]]
+    assert rows[1][2:] == ["91.81", "91.80 [91.55, 92.05]", "reproduced", "80.10 [79.85, 80.35]"]
+    assert rows[0][2:5] == ["87.39", "95.10 [94.85, 95.35]", "higher"]
+    assert "ARB (d = 256)" in blocks["Which is better on CIFAR-10"]
+    assert "76 of the 78 printed cells of Table 1 were not run" in text
+    headings = " ".join(Page(render_html(table, decided)).text)
+    assert "Measured on CIFAR-10" in headings
+    assert "embedded digits" not in headings
+
+
+def test_generated_images_are_called_so_and_are_no_run_of_the_paper(printed, run, measured):
+    entry = run("ARB", 256, generated=True, protocol="40 GENERATED images in the format of CIFAR-10")
+    metrics = measured((entry, "linear_top1", [91.7, 91.8, 91.9]))
+    table = main_table(printed, [entry], metrics)
+    text = render_text(table, orderings([], {}, [entry], metrics, {}))
+    assert list(blocks_of(text)) == ["Measured on GENERATED images in the format of CIFAR-10"]
+    assert "1 of the 78 printed cells of Table 1 stand beside GENERATED images, not the paper's." in text
+    assert "77 of the 78 printed cells of Table 1 were not run" in text

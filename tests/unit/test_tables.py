@@ -131,6 +131,25 @@ def test_a_run_that_stands_for_no_row_of_table_1_is_a_row_of_its_own(printed, pl
     assert row[["dataset", "measured", "verdict"]].to_numpy().tolist() == [["digits", "81.00", "not comparable"]]
 
 
+def test_what_table_1_does_not_print_of_the_papers_data_follows_it(printed, run, measured):
+    arb, own = run("ARB", 256), run("ARB in 8 groups", None, proj_dim=512)
+    tiny = run("ARB", 2048, dataset="imagenet1k")  # Table 1 has no such data set
+    left_out = run("SimCLR", 256, selected=False)
+    metrics = ("linear_top1", "linear_top5", "knn5_top1", "knn5_top5")
+    values = [(entry, metric, [80.0, 81.0, 82.0]) for entry in (arb, own, tiny) for metric in metrics]
+    table = main_table(printed, [arb, own, tiny, left_out], measured(*values))
+    rows = table[(table["paper"] == "") & (table["dataset"] != "digits")]
+    three = ["linear_top1", "linear_top5", "knn5_top1"]
+    assert rows[["method", "proj_dim", "dataset", "metric"]].to_numpy().tolist() == [
+        ["ARB", "256", "CIFAR-10", "knn5_top1"],
+        *(["ARB in 8 groups", "512", "CIFAR-10", metric] for metric in three),
+        *(["ARB", "2048", "ImageNet-1k", metric] for metric in three),
+    ]
+    assert set(rows["measured"]) == {"81.00"}
+    assert set(rows["verdict"]) == {"not comparable"}
+    assert rows["note"].str.startswith("the paper's table has no such number").all()
+
+
 def test_the_remark_of_a_run_is_in_its_note(printed, run, measured):
     entry = run("ARB", 256, remark="not tuned")
     table = main_table(printed, [entry], measured((entry, "linear_top1", [91.7, 91.8, 91.9])))

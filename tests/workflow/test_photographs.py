@@ -49,13 +49,20 @@ def test_the_main_table_has_what_was_measured_in_the_papers_cells(cifar):
     assert measured[["method", "proj_dim", "dataset", "metric"]].values.tolist() == [
         ["ARB", "256", "CIFAR-10", "linear_top1"],
         ["ARB", "256", "CIFAR-10", "linear_top5"],
+        ["ARB", "256", "CIFAR-10", "knn5_top1"],
+        ["Random encoder", "", "CIFAR-10", "linear_top1"],
+        ["Random encoder", "", "CIFAR-10", "linear_top5"],
+        ["Random encoder", "", "CIFAR-10", "knn5_top1"],
     ]
     assert set(measured["n_seeds"]) == {"3"}
     assert set(measured["n_eval"]) == {"40"}
     # whatever was measured: these are not the images of the paper
     assert set(measured["verdict"]) == {"not comparable"}
     assert measured["note"].str.contains("40 GENERATED images in the format of CIFAR-10").all()
-    assert (measured["paper"] != "").all()
+    assert (measured["paper"] != "").tolist() == [True, True, False, False, False, False]
+    text = (cifar.results / "table_main.txt").read_text(encoding="utf-8")
+    assert "Measured on GENERATED images in the format of CIFAR-10" in text
+    assert "digits" not in text
 
 
 def test_what_a_run_leaves_can_be_traced(cifar):
@@ -142,5 +149,6 @@ def test_imagenet_is_read_from_its_files(clean_copy, tmp_path):
     assert measured[["method", "proj_dim", "dataset", "metric"]].values.tolist() == [
         ["ARB", "256", "ImageNet-100", "linear_top1"],
         ["ARB", "256", "ImageNet-100", "linear_top5"],
+        ["ARB", "256", "ImageNet-100", "knn5_top1"],
     ]
     assert set(measured["n_eval"]) == {"20"}

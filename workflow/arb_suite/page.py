@@ -11,6 +11,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from .settings import DATASETS
+
 __all__ = ["render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
@@ -41,8 +43,8 @@ def render_html(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("table_main.html.j2").render(
-        embedded=_embedded(table),
-        orderings=[row | {"interval": _interval(row)} for row in orderings.to_dict("records")],
+        measured=_measured(table),
+        orderings=_orderings(orderings),
         datasets=list(dict.fromkeys(_printed(table)["dataset"])),
         printed=_table1(table),
         commands=list(dict.fromkeys(table.loc[table["verdict"] == "not run", "note"])),
@@ -52,32 +54,43 @@ def render_html(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
 def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     """Return the measured part of the table and the orderings as plain text."""
     console = _console(TEXT_WIDTH)
-    measured = Table(title="Measured on the embedded digits: accuracy in % [95% t interval over seeds]", box=SIMPLE)
-    for heading, side in (("method", "left"), ("d", "right"), ("linear top-1", "right"), ("kNN, k = 5", "right")):
-        measured.add_column(heading, justify=side)
-    measured.add_column("effective rank", justify="right")
-    for row in _embedded(table):
-        if row["linear"]:
-            cells = (f"{row[key]} {row[key + '_interval']}".strip() for key in ("linear", "knn"))
-            measured.add_row(row["method"], row["proj_dim"], *cells, row["effective_rank"])
-        else:
-            measured.add_row(row["method"], row["proj_dim"], "not run", "", "")
-    decided = Table(
-        title="Which is better: left minus right in percentage points [95% t interval, paired over seeds]", box=SIMPLE
+    for block in _measured(table):
+        shown = Table(title=f"Measured on {block['on']}: accuracy in % [95% t interval over seeds]", box=SIMPLE)
+        paper = (("paper", "right"), ("linear top-1", "right"), ("verdict", "left")) if block["beside_paper"] else ()
+        for heading, side in (("method", "left"), ("d", "right"), *(paper or [("linear top-1", "right")])):
+            shown.add_column(heading, justify=side)
+        shown.add_column("kNN, k = 5", justify="right")
+        shown.add_column("effective rank", justify="right")
+        for row in block["rows"]:
+            linear, knn = (f"{row[key]} {row[key + '_interval']}".strip() for key in ("linear", "knn"))
+            beside = (row["paper"], linear, row["verdict"]) if block["beside_paper"] else (linear,)
+            shown.add_row(row["method"], row["proj_dim"], *beside, knn, row["effective_rank"])
+        console.print(shown)
+    decided = _orderings(orderings)
+    for block in decided:
+        title = f"Which is better on {block['on']}: left minus right in points [95% t interval]"
+        shown = Table(title=title, box=SIMPLE)
+        for heading, side in (("left", "left"), ("right", "left"), ("paper", "right"), ("measured", "right")):
+            shown.add_column(heading, justify=side)
+        shown.add_column("verdict")
+        for row in block["rows"]:
+            difference = f"{row['measured_difference']} {row['interval']}".strip()
+            shown.add_row(row["left"], row["right"], row["paper_difference"], difference, row["verdict"])
+        console.print(shown)
+    if decided:
+        console.print("paper: on the cells that the note in orderings_main.csv names, with their dimensions.")
+        console.print("measured: mean difference, paired over seeds.")
+        console.print("verdict: from p values adjusted by Holm's procedure over the orderings of one table of the paper;")
+        console.print("an interval without 0 can be inconclusive.")
+    printed = _printed(table)
+    verdicts = printed["verdict"].value_counts()
+    if generated := verdicts.get("not comparable", 0):
+        console.print(
+            f"{generated} of the {len(printed)} printed cells of Table 1 stand beside GENERATED images, not the paper's."
+        )
+    console.print(
+        f"{verdicts.get('not run', 0)} of the {len(printed)} printed cells of Table 1 were not run; their rows say how."
     )
-    for heading, side in (("left", "left"), ("right", "left"), ("paper", "right"), ("measured", "right")):
-        decided.add_column(heading, justify=side)
-    decided.add_column("verdict")
-    for row in orderings.to_dict("records"):
-        difference = f"{row['measured_difference']} {_interval(row)}".strip()
-        decided.add_row(row["left"], row["right"], row["paper_difference"], difference, row["verdict"])
-    console.print(measured)
-    console.print(decided)
-    console.print("paper: on the cells that the note in orderings_main.csv names, with their dimensions.")
-    console.print("verdict: from p values adjusted by Holm's procedure over the orderings of one table of the paper;")
-    console.print("an interval without 0 can be inconclusive.")
-    not_run = int((_printed(table)["verdict"] == "not run").sum())
-    console.print(f"{not_run} of the {len(_printed(table))} printed cells of Table 1 were not run; their rows say how.")
     return _text(console)
 
 
@@ -160,22 +173,56 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["paper"] != ""]
 
 
-def _embedded(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """One entry per method on the embedded data, best first, those that were not run last."""
+def _measured(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """
+    Return, by data set, one entry per method, best first, those that were not run last.
+
+    Without the data sets of which nothing was measured; of the paper's, also without the methods.
+    """
+    blocks = []
+    for dataset, rows in table.groupby("dataset", sort=False):
+        measured = rows[rows["measured"] != ""]
+        if measured.empty:
+            continue
+        on_paper = dataset != "digits"
+        on = "the embedded digits"
+        if on_paper:
+            generated = measured["note"].str.contains("GENERATED").any()
+            on = f"GENERATED images in the format of {dataset}" if generated else dataset
+        methods = _by_method(measured if on_paper else rows)
+        blocks.append({"on": on, "beside_paper": on_paper, "rows": sorted(methods, key=lambda row: -float(row["sort"] or 0))})
+    return blocks
+
+
+def _by_method(rows: pd.DataFrame) -> list[dict[str, Any]]:
     entries: dict[Any, dict[str, Any]] = {}
     counts: dict[Any, int] = {}
-    for row in table[table["paper"] == ""].to_dict("records"):
+    shown = ("paper", "verdict", "linear", "linear_interval", "knn", "knn_interval", "sort", "effective_rank")
+    for row in rows[rows["metric"] != "linear_top5"].to_dict("records"):
         identity = (row["method"], row["proj_dim"], row["metric"])
         counts[identity] = counts.get(identity, 0) + 1  # two rows of one method may both lack a dimension
         key = (row["method"], row["proj_dim"], counts[identity])
         entry = entries.setdefault(
-            key, {name: row[name] for name in ("method", "proj_dim", "n_seeds")} | {"effective_rank": ""}
+            key, dict.fromkeys(shown, "") | {name: row[name] for name in ("method", "proj_dim", "n_seeds")}
         )
         name = row["metric"].split("_")[0].removesuffix("5")
-        entry |= {name: row["measured"], f"{name}_interval": _interval(row)}
+        entry |= {name: row["measured"] or "not run", f"{name}_interval": _interval(row)}
+        if name == "linear":
+            entry |= {"sort": row["measured"], "paper": row["paper"], "verdict": row["verdict"] if row["paper"] else ""}
         if rank := re.search(r"effective rank of the embeddings ([\d.]+)", row["note"]):
             entry["effective_rank"] = rank[1]
-    return sorted(entries.values(), key=lambda entry: -float(entry["linear"] or 0))
+    return list(entries.values())
+
+
+def _orderings(orderings: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return, by data set of which anything was compared, the orderings."""
+    blocks = []
+    for dataset, rows in orderings.groupby("dataset", sort=False):
+        if (rows["verdict"] == "not run").all():
+            continue
+        on = "the embedded digits" if dataset == "digits" else DATASETS[dataset]
+        blocks.append({"on": on, "rows": [row | {"interval": _interval(row)} for row in rows.to_dict("records")]})
+    return blocks
 
 
 def _table1(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The main table: every printed cell of Table 1, and every row measured on the embedded data."""
+"""The main table: every printed cell of Table 1, every row measured on the embedded data, and what else was measured."""
 
 import argparse
 import json
@@ -36,9 +36,15 @@ COLUMNS = [
     "verdict",
     "note",
 ]
-# What is measured on the embedded data
+# What is measured on the embedded data, and on the paper's
 EMBEDDED_METRICS = ("linear_top1", "knn5_top1")
+PAPER_METRICS = ("linear_top1", "linear_top5", "knn5_top1")
 TARGET = "snakemake --cores all results/table_main.csv"
+# Why a number has none of the paper beside it: on embedded data, and on the paper's
+_UNPRINTED = {
+    True: "the paper has no such data: compare the order of the methods, not the level",
+    False: "the paper's table has no such number",
+}
 
 
 def read_cells(path: Path) -> pd.DataFrame:
@@ -61,6 +67,9 @@ def read_cells(path: Path) -> pd.DataFrame:
 def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics: pd.DataFrame) -> pd.DataFrame:
     """
     Set the printed cells of Table 1 and the embedded data's rows beside what was measured.
+
+    On the paper's data sets, whatever was measured and is not printed (kNN, runs that
+    Table 1 does not have) follows in rows without a number of the paper.
 
     Parameters
     ----------
@@ -95,6 +104,9 @@ def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics
     for run in runs:
         if run["dataset"] == "digits" and (run["label"], str(run["paper_dim"] or "")) not in placed:
             rows += _embedded_rows(run["label"], run["variant"], run, metrics)
+    for run in runs:
+        if not run["embedded"]:
+            rows += _unprinted_rows(run, table1, metrics)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -106,6 +118,21 @@ def _embedded_rows(method: str, variant: str, run: Mapping[str, Any] | None, met
     else:
         not_run = f"not run: left out by the choice of datasets or methods; {TARGET}"
     return [measured_row(identity, run, metric, "", metrics, not_run) for metric in EMBEDDED_METRICS]
+
+
+def _unprinted_rows(run: Mapping[str, Any], table1: pd.DataFrame, metrics: pd.DataFrame) -> list[dict[str, str]]:
+    """Return what was measured on one of the paper's data sets and stands in no cell of Table 1."""
+    identity = {
+        "method": run["label"],
+        "variant": run["variant"],
+        "proj_dim": str(run["paper_dim"] or run["proj_dim"] or ""),
+        "dataset": DATASETS[run["dataset"]],
+        "pretrain_epochs": "",
+    }
+    same = [table1[column] == identity[column] for column in ("method", "proj_dim", "dataset")]
+    printed = set(table1.loc[np.logical_and.reduce(same), "metric"]) if run["paper_dim"] else set()
+    measured = [metric for metric in PAPER_METRICS if metric not in printed and len(values_of(metrics, run, metric))]
+    return [measured_row(identity, run, metric, "", metrics, "") for metric in measured]
 
 
 def _find(runs: Sequence[Mapping[str, Any]], dataset: str, label: str, paper_dim: str) -> Mapping[str, Any] | None:
@@ -149,7 +176,7 @@ def measured_row(
         "n_seeds": str(len(values)),
         "n_eval": str(run["n_eval"]),
         "verdict": reproduction_verdict(values, paper) if paper and not run["generated"] else "not comparable",
-        "note": note if paper else f"the paper has no such data: compare the order of the methods, not the level; {note}",
+        "note": note if paper else f"{_UNPRINTED[run['embedded']]}; {note}",
     }
 
 
