@@ -7,8 +7,9 @@ from snakemake.utils import min_version
 # The code of this clone, wherever one is installed
 sys.path[:0] = [f"{workflow.basedir}/workflow", workflow.basedir]
 
+from arb_suite.beginning import begin
 from arb_suite.jobs import packed
-from arb_suite.workflow import Plan, begin, say_what_failed
+from arb_suite.workflow import Plan
 
 min_version("9.14")
 
@@ -32,11 +33,8 @@ onstart:
     begin(
         PLAN,
         [(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()],
+        here=workflow.local_exec,
     )
-
-
-onerror:
-    say_what_failed()
 
 
 rule all:

@@ -42,6 +42,7 @@ class Workflow:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # as a shell starts it, so that an interrupt can reach its jobs too
             )
             try:
                 yield process, output

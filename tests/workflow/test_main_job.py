@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import re
 import signal
 from pathlib import Path
@@ -147,6 +148,20 @@ def test_killed_it_leaves_no_orphan_and_the_same_command_goes_on(clean_copy, fin
     for run in RUNS:
         place = f"runs/digits/{run}/seeds0-2/predictions.npz"
         assert (workflow.results / place).read_bytes() == (finished.results / place).read_bytes(), place
+
+
+def test_an_interrupt_ends_with_what_to_do(clean_copy, tmp_path, patience):
+    wait_until, _ = patience
+    workflow = clean_copy(tmp_path)
+    log = workflow.results / "logs/train/digits/arb_d256/seeds0-2.log"
+    with workflow.start() as (process, output):
+        wait_until(lambda: log.exists() and "epoch   2/2" in log.read_text(), "the first seed was trained", process)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does on Ctrl-C
+        assert process.wait() != 0
+        output.seek(0)
+        printed = output.read()
+    assert printed.rstrip().splitlines()[-1] == "interrupted; the same command goes on from here"
+    assert "Traceback" not in printed
 
 
 def test_of_two_at_once_the_second_stops(finished_copy, finished, patience):

@@ -1,6 +1,7 @@
 """The paper's data sets end to end, on generated images in their formats and at a tiny size."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -113,6 +114,27 @@ def test_images_that_are_not_what_is_configured_stop_before_any_training(cifar, 
     assert not (workflow.results / "checkpoints").exists()
 
 
+def test_a_gpu_that_is_not_there_is_missed_before_the_data_is_read(cifar, clean_copy, tmp_path, patience):
+    workflow = clean_copy(tmp_path)
+    (workflow.folder / "data").symlink_to(cifar.folder / "data")
+    (tmp_path / "bin").mkdir()
+    lists_one = tmp_path / "bin/nvidia-smi"
+    asked = ("data_root=data", "datasets=cifar10", "methods=arb_d256", "epochs=1", "processes=2")
+    for lines, device, said in (
+        ("", "cuda", "cifar10.compute: device is cuda, but there is no GPU here"),
+        ("GPU 0: NVIDIA A100 (UUID: GPU-1)", "cuda", "cifar10.compute: 2 processes need a GPU each, but there are 1"),
+        ("GPU 0: NVIDIA A100 (UUID: GPU-1)", "auto", "cifar10.compute: 2 processes need a GPU each, but there are 1"),
+    ):
+        lists_one.write_text(f"#!/bin/sh\necho '{lines}'\n", encoding="utf-8")
+        lists_one.chmod(0o755)
+        given = configured(workflow, {"cifar10": CIFAR | {"compute": {"device": device}}})
+        prefix = ("env", f"PATH={tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        status, printed = workflow.run(*given, config=asked, prefix=prefix)
+        assert status != 0
+        assert said in patience[1](printed)
+        assert not (workflow.results / "data").exists()
+
+
 def test_two_processes_share_the_batches_of_a_run(cifar, clean_copy, tmp_path):
     workflow = clean_copy(tmp_path)
     (workflow.folder / "data").symlink_to(cifar.folder / "data")
@@ -125,8 +147,12 @@ def test_two_processes_share_the_batches_of_a_run(cifar, clean_copy, tmp_path):
         json.loads((of.results / "runs/cifar10/arb_d256/seeds0-0/training.json").read_text(encoding="utf-8"))
         for of in (workflow, cifar)
     )
+    assert shared["seeds"]["0"]["computed_on"] == ["cpu, float32, 2 processes"]
     assert shared["config_hash"] == alone["config_hash"]  # a checkpoint serves any number of processes
     assert shared["seeds"]["0"]["losses"] == pytest.approx(alone["seeds"]["0"]["losses"], rel=2e-3)
+    # ... and so does a finished run
+    status, printed = workflow.run("-n", *configured(workflow, {"cifar10": CIFAR}), config=asked[:-1])
+    assert "Nothing to be done" in printed, printed
 
 
 def test_imagenet_is_read_from_its_files(clean_copy, tmp_path):

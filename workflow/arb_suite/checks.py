@@ -1,6 +1,7 @@
 """What a configuration must fulfil before anything is started: the schemas, and what no schema can say."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,23 @@ __all__ = [
     "check_method",
     "check_sizes",
     "check_views",
+    "did_you_mean",
     "n_images",
     "read_schema",
     "validate",
 ]
 
 GREY = ("digits", "glyphs")  # whose images have one channel
+# What a schema's types are to the one who writes a YAML file
+KINDS = {
+    "integer": "an integer",
+    "number": "a finite number",
+    "string": "a string",
+    "boolean": "a boolean, true or false",
+    "null": "null",
+    "array": "a list, [...]",
+    "object": "a mapping, {key: value}",
+}
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -46,7 +58,28 @@ def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
     error = jsonschema.exceptions.best_match(validator.iter_errors(dict(value)))
     if error is not None:
         place = f"{where}{error.json_path.removeprefix('$')}".removeprefix(".") or "top level"
-        raise UserError(f"configuration: {place}: {error.message}")
+        raise UserError(f"configuration: {place}: {_in_words(error)}")
+
+
+def _in_words(error: jsonschema.ValidationError) -> str:
+    """Say what is wrong as the user's file has it: keys and values, no schema."""
+    if error.validator == "type":
+        allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"{error.instance!r:.200} is given, but it has to be {' or '.join(KINDS[kind] for kind in allowed)}"
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        known = sorted(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        return f"unexpected key {unknown!r}{did_you_mean(unknown, known)}; allowed are {', '.join(known)}"
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"{', '.join(missing)} is required, but not given"
+    return error.message
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'NAME'?)`` for the known name that is most like the given one, or nothing."""
+    close = difflib.get_close_matches(str(given), list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:

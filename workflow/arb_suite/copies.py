@@ -108,7 +108,7 @@ class Copies:
             self.kill()
             error = self._failure(wait=False)
             self.report(f"error: {error}")
-            leave_for_the_end(str(error))
+            leave_for_the_end(f"error: {error}")
             os._exit(EXIT_BAD_INPUT if isinstance(error, UserError) else 1)
 
     def _failure(self, wait: bool = True) -> Exception | None:

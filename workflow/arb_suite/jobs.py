@@ -11,7 +11,7 @@ import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = [
     "PARENT",
@@ -23,11 +23,13 @@ __all__ = [
     "packed",
     "read_resolved",
     "run_job",
+    "stop",
 ]
 
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+INTERRUPTED = "interrupted; the same command goes on from here"
 
 
 class UserError(Exception):
@@ -78,16 +80,17 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
             work(options, report)
         except UserError as error:
             report(f"error: {error}")
-            leave_for_the_end(f"{error}")
+            leave_for_the_end(f"error: {error}")
             sys.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
-            report("interrupted; the same command goes on from here")
+            report(INTERRUPTED)
+            leave_for_the_end(INTERRUPTED)
             sys.exit(EXIT_INTERRUPTED)
         except Exception as error:
             traceback.print_exc(file=log)
             sentence = f"{type(error).__name__}: {error} (traceback in {options.log})"
             print(f"error: {sentence}", file=sys.stderr)
-            leave_for_the_end(sentence)
+            leave_for_the_end(f"error: {sentence}")
             sys.exit(1)
 
 
@@ -120,8 +123,14 @@ def read_resolved(text: str) -> dict[str, Any]:
         raise UserError(f"--settings is not JSON: {error}") from error
 
 
-def leave_for_the_end(sentence: str) -> None:
-    """Let the workflow say the sentence again when it stops, below all that snakemake prints about the job."""
+def leave_for_the_end(line: str) -> None:
+    """Let the workflow say the line again when it stops, below all that snakemake prints about the job."""
     if SENTENCES in os.environ:
         with Path(os.environ[SENTENCES]).open("a", encoding="utf-8") as handle:
-            print(sentence, file=handle)
+            print(line, file=handle)
+
+
+def stop(sentence: str) -> NoReturn:
+    """End the command with one sentence."""
+    # Not a WorkflowError: snakemake would add a traceback to the sentence.
+    sys.exit(f"error: {sentence}")

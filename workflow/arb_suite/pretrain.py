@@ -77,7 +77,8 @@ def train(
     dict
         ``losses``, the mean loss of each epoch; ``trace``, if the settings ask for
         it, what `trace.trace` says of each step; ``wall_seconds``, over all
-        interrupted attempts; ``computed_on``, the devices and precisions of these;
+        interrupted attempts; ``computed_on``, the devices, precisions and numbers of
+        processes of these;
         the hash of the data, and with what the training began: platform, versions.
     dict
         The parameters after each of the `snapshot_epochs`.
@@ -132,8 +133,9 @@ def train(
         record, snapshots, begun = state["record"], state["snapshots"], state["begun"]
         progress.found(len(record["losses"]))
     unfinished = len(record["losses"]) < settings["epochs"] or not record["computed_on"]
-    if unfinished and compute.name not in record["computed_on"]:
-        record["computed_on"].append(compute.name)
+    where = compute.name + (f", {world_size()} processes" if world_size() > 1 else "")
+    if unfinished and where not in record["computed_on"]:
+        record["computed_on"].append(where)
 
     def keep(epoch: int) -> None:
         if epoch in kept:

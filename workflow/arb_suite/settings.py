@@ -3,7 +3,7 @@
 Imports no torch, so that the workflow can be planned in a moment.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .cells import PLACES, SIDES, is_named, metric_of, printed_cells, printed_sides, title
-from .checks import check_dataset, check_method, check_sizes, check_views, n_images, read_schema, validate
+from .checks import check_dataset, check_method, check_sizes, check_views, did_you_mean, n_images, read_schema, validate
 from .code_version import code_version, dependencies, imports
 from .files import json_hash
 from .jobs import UserError
@@ -152,7 +152,8 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     for dataset in configured:
         check_tuning(dataset, config[dataset])
         known |= {*with_variations(dataset, config[dataset]), *tuned_runs(dataset, config[dataset])}
-    wanted = set(_names(config["methods"], known, "method or run")) if config["methods"] else None
+    methods = f"{', '.join(known_methods())}, and the runs in workflow/config"
+    wanted = set(_names(config["methods"], known, "method or run", methods)) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
     for dataset in chosen:
@@ -313,13 +314,16 @@ def _training_code(method: str) -> str:
     return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 
 
-def _names(text: str, known: Any, what: str) -> list[str]:
+def _names(text: str, known: Iterable[str], what: str, listed: str = "") -> list[str]:
+    """Return the names of a list with commas; `listed` is what a message says is known, all names if empty."""
+    known = set(known)
+    listed = f"known are {listed or ', '.join(sorted(known))}"
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise UserError(f"unknown {what} {name!r}; known are {', '.join(sorted(known))}")
+            raise UserError(f"unknown {what} {name!r}{did_you_mean(name, sorted(known))}; {listed}")
     if not names:
-        raise UserError(f"no {what} given; known are {', '.join(sorted(known))}")
+        raise UserError(f"no {what} given; {listed}")
     return list(dict.fromkeys(names))
 
 

@@ -1,30 +1,23 @@
-"""What the Snakefile needs to know: the plan, the folder's lock and the count of what is to be done."""
+"""What the Snakefile needs to know: the runs of the configuration, as the rules ask for them."""
 
 import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from .cells import printed_file
 from .code_version import code_version
-from .files import exclusive, read_archive, read_choice
-from .jobs import PARENT, SENTENCES, UserError
+from .jobs import PARENT, UserError, stop
 from .printed import FOLDER, Printed
-from .progress import COUNT_FILE, START, TOTAL
 from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, plan_runs
 from .variations import tuned_name, with_likes
 from .workloads import entries, workloads
 
-__all__ = ["Plan", "begin", "say_what_failed"]
-
-LOCK = Path(".snakemake/arb_suite.lock")
-_held = ExitStack()  # until the process ends
+__all__ = ["Plan"]
 
 
 class Plan:
@@ -47,12 +40,12 @@ class Plan:
         try:
             self.configured = plan_runs(config)
         except UserError as error:
-            _stop(str(error))
+            stop(str(error))
         self.runs = [run for run in self.configured if run.selected]
         self.config = with_likes(config)
         self._by_place = {(run.dataset, run.name): run for run in self.configured}
         if Path("results").exists() and not Path("results").is_dir():
-            _stop("results is a file, but it has to be the folder of the results; move it away")
+            stop("results is a file, but it has to be the folder of the results; move it away")
         # Jobs use the interpreter that runs the workflow, active or not, and the code of the clone that one stands in,
         # wherever the installed one lies; and they end with this process.
         paths = {"PATH": [str(Path(sys.executable).parent)], "PYTHONPATH": [str(Path("workflow").resolve()), str(Path.cwd())]}
@@ -305,68 +298,6 @@ class Plan:
                 grid = json.loads(self.grid(wildcards))
                 count += grid["seeds"] * sum(candidate["training"]["epochs"] for candidate in grid["candidates"])
         return count
-
-
-def begin(plan: Plan, jobs: Iterable[tuple[str, Any]]) -> None:
-    """
-    Take the folder for this process, check that results can be written and start the count of progress.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the configuration.
-    jobs : iterable of (str, wildcards)
-        The jobs that are about to run, by their rule.
-
-    The lock is the kernel's and ends with this process, also by SIGKILL, so that the same command can be given again at once.
-
-    Raises
-    ------
-    SystemExit
-        If another run is at work in the folder, ``results`` cannot be written, or
-        a file there that jobs read is damaged.
-
-    """
-    try:
-        _held.enter_context(exclusive(LOCK, wait=False))
-    except BlockingIOError:
-        folder = Path.cwd()
-        _stop(f"another run is at work in {folder}; wait until it ends, or stop it")
-    probe = Path("results") / f".writable.{os.getpid()}"
-    try:
-        probe.parent.mkdir(exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        _stop(f"the folder results cannot be written ({error.strerror}); allow writing to it")
-    # Before snakemake deletes the outputs of a job that it is about to run again: is what it would read intact?
-    try:
-        for path in sorted({Path(f"results/data/{run.dataset}.npz") for run in plan.runs}):
-            if path.exists():
-                read_archive(path)
-        for path in sorted(Path("results/tuning").glob("*/*.json")):
-            read_choice(path)
-    except UserError as error:
-        _stop(str(error))
-    for variable, name in ((COUNT_FILE, "progress"), (SENTENCES, "sentences")):
-        path = Path(f".snakemake/arb_suite.{name}").resolve()
-        path.write_bytes(b"")
-        os.environ[variable] = str(path)
-    os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs(jobs))}
-
-
-def say_what_failed() -> None:
-    """Print once more, after all else, why jobs failed."""
-    if SENTENCES not in os.environ:  # it failed before any job
-        return
-    sentences = Path(os.environ[SENTENCES]).read_text(encoding="utf-8").splitlines()
-    for sentence in dict.fromkeys(sentences):
-        print(f"\nerror: {sentence}", file=sys.stderr)
-
-
-def _stop(sentence: str) -> NoReturn:
-    # Not a WorkflowError: snakemake would add a traceback to the sentence.
-    sys.exit(f"error: {sentence}")
 
 
 def _files_of(run: Run, name: str) -> list[str]:

@@ -17,8 +17,9 @@ rule train:
     threads: PLAN.threads
     resources:
         gpu=PLAN.gpus,
-    params:
+        # No parameter: a finished run is good for any number of processes, and not made again for another
         processes=PLAN.processes,
+    params:
         root=PLAN.root_option,
         settings=PLAN.training,
         evaluation=PLAN.evaluation,
@@ -26,4 +27,4 @@ rule train:
         "exec python -m arb_suite train --settings {params.settings:q} --evaluation {params.evaluation:q}"
         " --name {wildcards.dataset}/{wildcards.run} --seeds {wildcards.seeds} --data {input.images:q}"
         " --choice {input.choice:q} --encoders {output.encoders:q} --training {output.training:q}"
-        " --processes {params.processes} {params.root} --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
+        " --processes {resources.processes} {params.root} --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
