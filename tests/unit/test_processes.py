@@ -291,7 +291,7 @@ def test_what_all_processes_refuse_is_said_once(job):
     ended = job("all refuse", 2).end()
     assert ended.status == 2
     assert ended.errors() == ["error: the batch is of no use; choose another"]
-    assert ended.sentences() == ["the batch is of no use; choose another"]
+    assert ended.sentences() == ["error: the batch is of no use; choose another"]
     assert "Traceback" not in ended.printed
 
 
@@ -300,7 +300,7 @@ def test_what_a_copy_refuses_is_what_the_job_says(job, world):
     ended = job("copy refuses", world).end()
     assert ended.status == 2
     assert ended.errors() == [f"error: rank {world - 1} has no image; give it one"]
-    assert ended.sentences() == [f"rank {world - 1} has no image; give it one"]
+    assert ended.sentences() == [f"error: rank {world - 1} has no image; give it one"]
     assert gone(ended.pids())
 
 
@@ -309,7 +309,7 @@ def test_how_a_copy_breaks_is_what_the_job_says(job, tmp_path):
     log = tmp_path / "log"
     assert ended.status == 1
     (sentence,) = ended.sentences()
-    assert ended.errors() == [f"error: {sentence}"]
+    assert ended.errors() == [sentence]
     assert f"process 2 of 0 to 2 failed: LookupError: no such key in 2 (traceback in {log}.rank2)" in sentence
     assert "LookupError" in Path(f"{log}.rank2").read_text(encoding="utf-8")
     assert gone(ended.pids())
@@ -327,7 +327,7 @@ def test_if_rank_0_breaks_it_says_so_itself_and_ends_the_others(job):
     ended = job("rank 0 breaks", 3).end()
     assert ended.status == 1
     (sentence,) = ended.sentences()
-    assert sentence.startswith("LookupError: no such key in 0 (traceback in ")
+    assert sentence.startswith("error: LookupError: no such key in 0 (traceback in ")
     assert gone(ended.pids())
 
 
@@ -335,7 +335,7 @@ def test_a_job_that_would_not_notice_a_failed_copy_is_ended_with_its_sentence(jo
     ended = job("rank 0 does not notice", 3).end()
     assert ended.status == 2
     assert ended.errors() == ["error: the last one has no image; give it one"]
-    assert ended.sentences() == ["the last one has no image; give it one"]
+    assert ended.sentences() == ["error: the last one has no image; give it one"]
     assert "error: the last one has no image" in (tmp_path / "log").read_text(encoding="utf-8")
     assert gone(ended.pids())
 
