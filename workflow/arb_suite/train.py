@@ -39,6 +39,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     with held(options.processes if on_gpu else 0, report):
         device = compute_on(settings["compute"]).device
         _check_held(device, on_gpu, report)
+        if options.processes > 1:
+            report(f"{options.name:32} starts {options.processes} processes that share every batch")
         with joined(options.processes, device.type, options.log, report):
             compute_deterministically(settings["threads"], device)
             fitted = _images(options, settings, settings["fit_on"]).to(device)
