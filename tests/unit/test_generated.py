@@ -37,7 +37,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(
-    ("form", "reader", "classes"), [("cifar10", CIFAR10, 10), ("cifar100", CIFAR100, 100), ("cifar10", CIFAR10, 3)]
+    ("form", "reader", "classes"), [("cifar10", CIFAR10, 10), ("cifar100", CIFAR100, 100), ("cifar10", CIFAR10, 5)]
 )
 def test_torchvision_reads_cifar(form, reader, classes, tmp_path):
     generate(form, 203, 101, classes, 0, tmp_path)
@@ -140,7 +140,7 @@ def test_the_seed_settles_every_byte(form, tmp_path):
     # A space and letters beyond ASCII in the path, and a link, are as good as any other folder
     (tmp_path / "größe 1").mkdir()
     (tmp_path / "linked").symlink_to(tmp_path / "größe 1")
-    folders = [generate(form, 12, 6, 3, seed, tmp_path / name) for name, seed in (("linked", 7), ("b", 7), ("c", 8))]
+    folders = [generate(form, 12, 6, 5, seed, tmp_path / name) for name, seed in (("linked", 7), ("b", 7), ("c", 8))]
     first, again, other = map(contents, folders)
     assert first == again
     assert (tmp_path / "größe 1").is_dir()
@@ -159,8 +159,8 @@ def test_every_image_differs_from_every_other(tmp_path):
 @pytest.mark.parametrize(
     ("sizes", "sentence"),
     [
-        ((20, 10, 1), "--classes 1 is not possible in the format cifar10; choose 2 to 10"),
-        ((20, 20, 11), "--classes 11 is not possible in the format cifar10; choose 2 to 10"),
+        ((20, 10, 4), "--classes 4 is not possible in the format cifar10; choose 5 (for top-5) to 10"),
+        ((20, 20, 11), "--classes 11 is not possible in the format cifar10; choose 5 (for top-5) to 10"),
         ((9, 10, 10), "--train 9 leaves some of the 10 classes without an image; choose 10 or more"),
         ((10, 9, 10), "--test 9 leaves some of the 10 classes without an image; choose 10 or more"),
         ((10, 10, 10, -1), "--seed -1 is negative; choose 0 or more"),

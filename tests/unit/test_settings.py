@@ -10,6 +10,7 @@ import pytest
 
 from arb_suite.jobs import UserError, read_resolved
 from arb_suite.settings import plan_runs
+from arb_suite.workflow import Plan
 
 ROOT = Path(__file__).parents[2]
 ARB = "digits.runs.arb_d32"
@@ -350,6 +351,7 @@ def test_an_edit_of_the_code_changes_the_hash_of_the_runs_it_concerns(config, tm
     program = """
 import json, sys, yaml
 from arb_suite.settings import plan_runs
+from arb_suite.workflow import Plan
 print(json.dumps({run.name: run.config_hash for run in plan_runs(json.load(sys.stdin))}))
 """
 
@@ -520,3 +522,9 @@ sys.exit("torch" in sys.modules)
 """
     given = json.dumps(whole_config)
     assert subprocess.run([sys.executable, "-c", program], input=given, text=True, cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("given", ["true", "false", True, False])
+def test_true_and_false_of_the_command_line_are_no_text(whole_config, given):
+    plan = Plan(whole_config | {"download": given})
+    assert json.loads(plan.data("cifar10"))["download"] is (str(given).lower() == "true")

@@ -234,6 +234,21 @@ def test_results_that_are_a_file_stop_it_with_one_sentence(clean_copy, tmp_path,
     assert workflow.results.read_text() == "not a folder"
 
 
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_checkpoints_that_are_no_folder_stop_it_before_any_job(clean_copy, tmp_path, patience, kind):
+    workflow = clean_copy(tmp_path)
+    place = workflow.results / "checkpoints"
+    if kind == "file":
+        place.write_text("not a folder")
+    else:
+        place.symlink_to("nowhere")
+    status, printed = workflow.run()
+    assert status != 0
+    said = {"file": "results/checkpoints is a file", "dangling link": "results/checkpoints is a link to nowhere"}[kind]
+    assert said in patience[1](printed)
+    assert list(workflow.results.iterdir()) == [place]
+
+
 def test_damage_is_named_and_finished_runs_stay(finished_copy, patience):
     name = "data/digits.npz"
     damaged = finished_copy.results / name

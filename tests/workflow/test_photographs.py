@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+
+ROOT = Path(__file__).parents[2]
 
 CIFAR = {
     "data": {"sources": {"train": 96, "test": 40}, "generated": True},
@@ -93,6 +96,13 @@ def test_what_cannot_be_run_is_said_before_anything_is_started(cifar, patience, 
     status, printed = cifar.run(*configured(cifar, {"cifar10": CIFAR}), "-n", config=asked)
     assert status != 0
     assert said in sentence_of(printed)
+
+
+def test_a_download_can_be_asked_for_as_the_readme_says(cifar):
+    asked = (ROOT / "README.md").read_text(encoding="utf-8").count("`download=true`")
+    assert asked == 1
+    status, printed = cifar.run("-n", config=["data_root=data", "datasets=cifar100", "methods=byol", "download=true"])
+    assert status == 0, printed
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from .workflow import Plan
 
 __all__ = ["begin"]
 
+RESULTS = Path("results")
 LOCK = Path(".snakemake/arb_suite.lock")
 _held = ExitStack()  # until the process ends
 
@@ -39,7 +40,7 @@ def begin(plan: Plan, jobs: Sequence[tuple[str, Any]], here: bool) -> None:
     Raises
     ------
     SystemExit
-        If another run is at work in the folder, ``results`` cannot be written, a
+        If another run is at work in the folder, folders of results cannot be written, a
         file there that jobs read is damaged, or jobs need more GPUs than there are.
 
     """
@@ -48,13 +49,10 @@ def begin(plan: Plan, jobs: Sequence[tuple[str, Any]], here: bool) -> None:
     except BlockingIOError:
         folder = Path.cwd()
         stop(f"another run is at work in {folder}; wait until it ends, or stop it")
-    probe = Path("results") / f".writable.{os.getpid()}"
-    try:
-        probe.parent.mkdir(exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        stop(f"the folder results cannot be written ({error.strerror}); allow writing to it")
+    _check_folder(RESULTS)
+    for name in ("checkpoints", "data", "logs", "runs"):
+        if os.path.lexists(RESULTS / name):
+            _check_folder(RESULTS / name)
     # Before snakemake deletes the outputs of a job that it is about to run again: is what it would read intact?
     try:
         for path in sorted({Path(f"results/data/{run.dataset}.npz") for run in plan.runs}):
@@ -72,6 +70,21 @@ def begin(plan: Plan, jobs: Sequence[tuple[str, Any]], here: bool) -> None:
         os.environ[variable] = str(path)
     atexit.register(_say_why_it_stopped, Path(os.environ[SENTENCES]))
     os.environ |= {START: str(time.time()), TOTAL: str(plan.epochs(jobs))}
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder of results that is something else, or that cannot be made or written."""
+    if folder.is_symlink() and not folder.exists():
+        stop(f"{folder} is a link to {folder.readlink()}, which is not there; make that folder, or remove the link")
+    if folder.exists() and not folder.is_dir():
+        stop(f"{folder} is a file, but it has to be a folder; move it away")
+    probe = folder / f".writable.{os.getpid()}"
+    try:
+        folder.mkdir(exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        stop(f"the folder {folder} cannot be written ({error.strerror}); allow writing to it")
 
 
 def _check_gpus(plan: Plan, trainings: Sequence[Any]) -> None:

@@ -24,6 +24,7 @@ from .renders import SPLITS, class_counts
 __all__ = ["FORMATS", "draw_textures", "draw_waves", "generate"]
 
 FORMATS = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}  # and the classes that there can be at most
+LEAST_CLASSES = 5  # top-5 needs as many
 WAVES = 3  # of a texture
 CYCLES = (4.0, 9.0)  # of a wave along the shorter side
 ZOOM = 1.15  # at most, either way
@@ -110,7 +111,7 @@ def generate(form: str, train: int, test: int, classes: int, seed: int, out: Pat
         Number of images in the two splits; every class has as many as any other,
         or one more.
     classes : int
-        Number of classes.
+        Number of classes, 5 or more: what is trained on them is measured by top-5.
     seed : int
         Settles all of it.
     out : Path
@@ -129,8 +130,9 @@ def generate(form: str, train: int, test: int, classes: int, seed: int, out: Pat
         overwritten.
 
     """
-    if not 2 <= classes <= FORMATS[form]:
-        raise UserError(f"--classes {classes} is not possible in the format {form}; choose 2 to {FORMATS[form]}")
+    if not LEAST_CLASSES <= classes <= FORMATS[form]:
+        allowed = f"{LEAST_CLASSES} (for top-5) to {FORMATS[form]}"
+        raise UserError(f"--classes {classes} is not possible in the format {form}; choose {allowed}")
     for option, count in (("--train", train), ("--test", test)):
         if count < classes:
             raise UserError(f"{option} {count} leaves some of the {classes} classes without an image; choose {classes} or more")
@@ -228,10 +230,10 @@ def main() -> None:
     """Generate what the command line asks for."""
     parser = job_parser("Generate a data set in a published format.", log=Path("results/logs/generated.log"))
     parser.add_argument("--format", required=True, choices=sorted(FORMATS), help="of which data set")
-    parser.add_argument("--train", type=int, default=200, help="number of training images")
-    parser.add_argument("--test", type=int, default=100, help="number of test images")
-    parser.add_argument("--classes", type=int, default=10, help="number of classes")
-    parser.add_argument("--seed", type=int, default=0, help="settles all that is drawn")
+    parser.add_argument("--train", type=int, default=200, help="number of training images (%(default)s)")
+    parser.add_argument("--test", type=int, default=100, help="number of test images (%(default)s)")
+    parser.add_argument("--classes", type=int, default=10, help="number of classes, 5 or more (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="settles all that is drawn (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the folder that receives it")
 
     def work(options: Any, report: Callable[..., None]) -> None:

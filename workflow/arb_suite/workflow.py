@@ -19,6 +19,9 @@ from .workloads import entries, workloads
 
 __all__ = ["Plan"]
 
+# Of `--config download=true` snakemake makes a text, and of `True` alone what is meant
+WORDS = {"true": True, "false": False}
+
 
 class Plan:
     """
@@ -37,6 +40,7 @@ class Plan:
     """
 
     def __init__(self, config: Mapping[str, Any]):
+        config = {key: WORDS.get(value, value) if isinstance(value, str) else value for key, value in config.items()}
         try:
             self.configured = plan_runs(config)
         except UserError as error:
