@@ -74,7 +74,7 @@ class ImageSet:
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
         """Yield the images of each tensor of indices."""
         for chosen in order:
-            index = chosen.to(self.images.device)
+            index = chosen.to(self.images.device, non_blocking=True)  # or a GPU would be waited for in every step
             yield Batch(self.images[index], self.labels[index])
 
 

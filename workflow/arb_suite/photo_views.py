@@ -1,6 +1,6 @@
 """Views of photographs for pre-training and evaluation, drawn per sample on the device where the batch lies."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from .photo_operations import blur, crop_resize, jitter, luminance, resize_centr
 from .photo_parameters import PhotoParameters, draw_parameters
 
 __all__ = ["central_view", "photo_view", "random_photo_view"]
+
+LARGEST_PART = 2**28  # values of a batch that are in float32 at a time, 1 GiB; padded images from files are more than that
 
 
 def random_photo_view(
@@ -59,19 +61,21 @@ def random_photo_view(
     products of 16 bits are too coarse to resample by.
 
     """
-    images = _unit_range(images)
+    _check(images)
     sizes = _sizes_of(images, generator.device) if sizes is None else sizes
     return photo_view(images, settings, draw_parameters(sizes, settings, generator))
 
 
 def photo_view(images: Tensor, settings: Mapping[str, Any], drawn: PhotoParameters) -> Tensor:
     """Return the view of each photograph that the parameters, on any device, describe; see `random_photo_view`."""
-    images, drawn = _unit_range(images), drawn.to(images.device)
+    _check(images)
+    drawn = drawn.to(images.device)
 
     def where(chosen: Tensor, changed: Tensor, kept: Tensor) -> Tensor:
         return torch.where(chosen[:, None, None, None], changed, kept)
 
-    view = crop_resize(images, drawn.boxes, drawn.flipped, settings["size"])
+    parts = _parts(images, drawn.boxes, drawn.flipped)
+    view = torch.cat([crop_resize(some, boxes, flipped, settings["size"]) for some, boxes, flipped in parts])
     view = where(drawn.jittered, jitter(view, drawn.factors, drawn.order), view)
     view = where(drawn.grey, luminance(view), view)
     view = where(drawn.blurred, blur(view, drawn.sigma, settings["blur_kernel"]), view)
@@ -106,7 +110,7 @@ def central_view(images: Tensor, settings: Mapping[str, Any], sizes: Tensor | No
         size x size, or ``resize`` is less than ``size``.
 
     """
-    images = _unit_range(images)
+    _check(images)
     size, shorter = settings["size"], settings.get("resize")
     if shorter is None:
         if tuple(images.shape[2:]) != (size, size) or sizes is not None:
@@ -114,20 +118,30 @@ def central_view(images: Tensor, settings: Mapping[str, Any], sizes: Tensor | No
                 f"images of {images.shape[2]} x {images.shape[3]} pixels, where the settings ask for {size} x {size} and no "
                 "resizing; give `resize`, the length of the shorter side from which the centre is taken"
             )
-        return _normalise(images, settings)
+        return _normalise(_unit_range(images), settings)
     if shorter < size:
         raise UserError(f"resize is {shorter}, which leaves no central square of size {size}; it must be {size} or more")
     sizes = _sizes_of(images, images.device) if sizes is None else sizes.to(images.device)
-    return _normalise(resize_centre(images, sizes, shorter, size), settings)
+    return _normalise(torch.cat([resize_centre(some, of, shorter, size) for some, of in _parts(images, sizes)]), settings)
 
 
-def _unit_range(images: Tensor) -> Tensor:
-    """Return RGB images as float32 in [0, 1]."""
+def _check(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or not (images.dtype == torch.uint8 or images.is_floating_point()):
         raise UserError(
             f"a batch of photographs of shape {tuple(images.shape)} and type {images.dtype}; "
             "it must be (B, 3, H, W), uint8 or float: convert it to RGB first"
         )
+
+
+def _parts(images: Tensor, *of_each: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield some images at a time, in [0, 1], with what belongs to each, so that not all are in float32 at once."""
+    together = max(1, LARGEST_PART // max(1, images[:1].numel()))
+    for some, *others in zip(images.split(together), *(each.split(together) for each in of_each), strict=True):
+        yield _unit_range(some), *others
+
+
+def _unit_range(images: Tensor) -> Tensor:
+    """Return RGB images as float32 in [0, 1]."""
     return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
