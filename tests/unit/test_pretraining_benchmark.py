@@ -18,9 +18,18 @@ import runpy, sys
 for name in ("lightly", "yaml", "jsonschema", "snakemake", "rich", "hypothesis"):
     sys.modules[name] = None
 script, out = sys.argv[1:]
-sys.argv = [script, "--out", out, "--device", "cpu", "--small", "--workers", "0"]
+sys.argv = [script, "--out", out, "--device", "cpu", "--workers", "0"]
 runpy.run_path(script, run_name="__main__")
 """
+
+
+@pytest.fixture(autouse=True)
+def _algorithms():
+    """The script settles how torch computes; each test leaves that as it was."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +74,36 @@ class NoTraining:
             clock.mark()
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_workers_that_deliver_in_bursts_are_no_faster_than_they_are(monkeypatch):
-    # Eight workers that take 0.2 s a batch make one in 0.025 s, but most batches are there when they are asked for
+def script_as_module(monkeypatch):
     spec = importlib.util.spec_from_file_location("pretraining", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "pretraining", script)
     monkeypatch.setattr(sys, "path", [*sys.path])
     spec.loader.exec_module(script)
+    return script
+
+
+def test_each_loop_has_the_algorithms_that_it_would_have(monkeypatch):
+    script = script_as_module(monkeypatch)
+    of = replace(script.CIFAR, batch=4, hidden=8, dimension=8)
+    found = []
+
+    class Model(NoTraining):
+        def step(self, views, clock):
+            super().step(views, clock)
+            found.append((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32))
+
+    monkeypatch.setattr(script, "Model", Model)
+    cpu = torch.device("cpu")
+    for variant in (script.Reference(of, cpu, 2, 0), script.Suite(of, cpu, torch.float32)):
+        script.steps_of(variant, 1)
+    assert list(dict.fromkeys(found)) == [(False, True), (True, False)]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_that_deliver_in_bursts_are_no_faster_than_they_are(monkeypatch):
+    # Eight workers that take 0.2 s a batch make one in 0.025 s, but most batches are there when they are asked for
+    script = script_as_module(monkeypatch)
 
     def slow(self, index):
         time.sleep(0.05)

@@ -6,7 +6,7 @@ A plain script, for GPU machines that have torch and torchvision and little else
 
 For each configuration the variants take turns, round by round, so that what disturbs one disturbs all. A step is the mean of a
 round: workers deliver in bursts, of which a median over steps would see the short waits alone. Of the rounds the median counts.
---small is for a CPU: tiny batches and few steps, the ratios alone say something.
+A CPU takes tiny batches and few steps, as --small does on a GPU: the ratios alone say something.
 """
 
 import argparse
@@ -129,6 +129,8 @@ class Model:
 class Suite:
     """The suite's loop: images on the device as bytes, both views drawn there for the whole batch."""
 
+    DETERMINISTIC = True
+
     def __init__(self, of: Configuration, device: torch.device, precision: torch.dtype, compiled: bool = False):
         self.of, self.device, self.model = of, device, Model(of, device, precision, compiled)
         stream = torch.Generator().manual_seed(0)
@@ -179,8 +181,9 @@ class RandomPhotographs(Dataset):
 
 
 class Reference:
-    """A plain loop: torchvision's pipeline in as many workers as there are cores, the same network in float32."""
+    """A plain loop: torchvision's pipeline in as many workers as there are cores, the network in float32, torch's defaults."""
 
+    DETERMINISTIC = False
     AHEAD = 2  # batches that each worker makes ahead, as is DataLoader's default
 
     def __init__(self, of: Configuration, device: torch.device, count: int, workers: int):
@@ -207,6 +210,13 @@ class Reference:
             clock.mark()
 
 
+def steps_of(variant: Suite | Reference, count: int) -> list[list[float]]:
+    """Make steps of a variant with the algorithms that it would have: as in the suite's jobs, or torch's defaults."""
+    torch.use_deterministic_algorithms(variant.DETERMINISTIC, warn_only=variant.device.type == "cuda")
+    torch.backends.cudnn.allow_tf32 = not variant.DETERMINISTIC
+    return list(variant.steps(count))
+
+
 def measure(of: Configuration, device: torch.device, rounds: int, count: int, workers: int, compiled: bool) -> list[tuple]:
     """Return (variant, quantity, value, unit, n) of one configuration."""
     variants: dict[str, Suite | Reference] = {"reference": Reference(of, device, count, workers)}
@@ -217,7 +227,7 @@ def measure(of: Configuration, device: torch.device, rounds: int, count: int, wo
             variants["suite, bfloat16, compiled"] = Suite(of, device, torch.bfloat16, compiled=True)
     for variant in variants.values():
         if isinstance(variant, Suite):
-            list(variant.steps(3))
+            steps_of(variant, 3)
     took: dict[str, list[list[float]]] = {name: [] for name in variants}
     means: dict[str, list[float]] = {name: [] for name in variants}
     peak = dict.fromkeys(variants, 0)
@@ -225,7 +235,7 @@ def measure(of: Configuration, device: torch.device, rounds: int, count: int, wo
         for name, variant in variants.items():
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            steps = list(variant.steps(count))
+            steps = steps_of(variant, count)
             took[name] += steps
             means[name].append(statistics.mean(map(sum, steps)))
             peak[name] = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
@@ -252,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Benchmark pre-training.")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--small", action="store_true", help="tiny batches and few steps")
+    parser.add_argument("--small", action="store_true", help="tiny batches and few steps, as always on a CPU")
     parser.add_argument("--compile", action="store_true", help="also with the encoder compiled, on a GPU")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the reference's loader")
     options = parser.parse_args()
@@ -262,7 +272,7 @@ def main() -> None:
     compute_deterministically(torch.get_num_threads() if device.type == "cuda" else 1, device)  # as the jobs do
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, one thread"
     configurations, rounds, count = CONFIGURATIONS, 3, 15
-    if options.small:
+    if options.small or device.type == "cpu":
         small = {"batch": 16, "hidden": 128, "dimension": 128}
         configurations, rounds, count = [replace(CIFAR, **small)], 3, 3
     options.out.parent.mkdir(parents=True, exist_ok=True)
