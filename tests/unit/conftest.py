@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 from snakemake.utils import update_config
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from arb_suite.printed import read_printed
 from arb_suite.settings import EMBEDDED
@@ -34,6 +36,23 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the number of elements of the largest tensor that any operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.elements = max([self.elements, *(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor))])
+        return out
+
+
+@pytest.fixture
+def largest_tensor():
+    """A context that looks at every operation on tensors."""
+    return LargestTensor
 
 
 @pytest.fixture(scope="session")

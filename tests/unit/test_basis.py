@@ -10,8 +10,6 @@ import torch
 from arb_core import basis as basis_module
 from arb_core import nearest_orthonormal_basis
 from arb_core.basis import _by_gram, solve_basis
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 # A route that is off by more than its tolerance is replaced, and the tests below compare with what was to be found.
 pytestmark = pytest.mark.filterwarnings("ignore:solver .* is off by:RuntimeWarning")
@@ -256,29 +254,18 @@ def test_autocast_changes_no_byte(shape, solver, dtype):
     assert torch.equal(under_autocast, nearest_orthonormal_basis(z, 1e-4, solver))
 
 
-class LargestTensor(TorchDispatchMode):
-    """Remembers the number of elements of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        self.elements = max([self.elements, *(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor))])
-        return out
-
-
 @pytest.mark.parametrize(("solver", "ridge"), ROUTES)
 @pytest.mark.parametrize("shape", [(8, 20_000), (20_000, 8)])
-def test_no_temporary_is_larger_than_the_input(shape, solver, ridge):
+def test_no_temporary_is_larger_than_the_input(shape, solver, ridge, largest_tensor):
     z = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    with LargestTensor() as largest:
+    with largest_tensor() as largest:
         nearest_orthonormal_basis(z, ridge, solver)
     assert largest.elements == z.numel()
 
 
-def test_the_larger_temporary_of_the_other_side_would_be_seen():
+def test_the_larger_temporary_of_the_other_side_would_be_seen(largest_tensor):
     z = torch.ones(2, 50)
-    with LargestTensor() as largest:
+    with largest_tensor() as largest:
         z.mT @ z
     assert largest.elements == 2500
 

@@ -33,6 +33,17 @@ def test_everything_is_timed_in_the_same_rounds(made):
         assert rows["times_the_floor"].tolist() == pytest.approx((rows["seconds"] / seconds["floor"]).tolist(), rel=1e-2)
 
 
+def test_memory_is_that_of_what_is_computed(made):
+    times = pd.read_csv(made / "times.csv").set_index(["n", "d", "groups", "what"])["peak_mb"]
+    for n, d in ((64, 256), (256, 64)):
+        k = min(n, d)
+        assert times[n, d, 1, "floor"] == pytest.approx(4e-6 * (n * d + k * k), rel=1e-3)
+        # three matrices of d x d in float32 at least, where ARB has none that is larger than the embeddings
+        assert times[n, d, 1, "Barlow Twins loss"] > 3 * 4e-6 * d * d
+        assert times[n, d, 1, "ARB loss"] < 16 * 4e-6 * n * d
+        assert pd.isna(times[n, d, 1, "scipy.linalg.polar"])
+
+
 def test_no_route_that_is_returned_is_off_by_more_than_is_promised(made):
     errors = pd.read_csv(made / "errors.csv", keep_default_na=False)
     assert set(errors["solver"]) == {"auto", "gram", "products", "svd"}

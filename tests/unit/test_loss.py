@@ -194,6 +194,14 @@ def test_gradient_ignores_that_the_base_moves_with_the_embedding(level):
     assert abs(moving - frozen) > 0.05 * abs(frozen)
 
 
+@pytest.mark.parametrize("settings", [{}, {"reading": "frobenius"}, {"groups": 8}, {"ridge": 0.0}], ids=str)
+def test_nothing_of_size_d_times_d_is_made_where_there_are_fewer_rows(settings, largest_tensor):
+    z_a, z_b = (z.requires_grad_() for z in views((8, 20_000), dtype=torch.float32))
+    with largest_tensor() as largest:
+        ARBLoss(**settings)(z_a, z_b).backward()
+    assert largest.elements == z_a.numel()
+
+
 @pytest.mark.parametrize("settings", SETTINGS[::5], ids=str)
 def test_symmetric_in_the_views(settings):
     z_a, z_b = views()

@@ -6,15 +6,19 @@ A plain script, as the benchmark of pre-training:
 
 All that is timed at one size takes turns, round by round, so that what disturbs one disturbs all; numbers are medians over
 rounds, of which there are fewer, but 3 at least, where they take long.
-The floor is the two matrix products that no base of a Gram matrix can do without, in the dtype of the embeddings.
+The floor is the two matrix products that no base of a Gram matrix can do without, in the dtype of the embeddings. Peak memory
+is what torch holds at most, in one more call, beyond what it held before; SciPy's is not seen.
 """
 
 import argparse
+import json
 import math
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +34,7 @@ from arb_core.basis import SOLVERS, solve_basis  # noqa: E402
 from lightly.loss import BarlowTwinsLoss, VICRegLoss  # noqa: E402
 from lightly.loss.wmse_loss import Whitening2d  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
+from torch.profiler import ProfilerActivity, profile  # noqa: E402
 
 from arb_suite.files import write_csv  # noqa: E402
 
@@ -115,6 +120,23 @@ def candidates(n: int, d: int, groups: int, device: torch.device) -> Iterator[tu
         yield "VICReg loss", forward_and_backward(VICRegLoss(), z_a, z_b)
 
 
+def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
+    """Return the most memory that torch holds during a call, beyond what it held before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        profiled.export_chrome_trace(f"{folder}/trace.json")
+        events = json.loads(Path(folder, "trace.json").read_text(encoding="utf-8"))["traceEvents"]
+    changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]")
+    return max(accumulate(change for _, change in changes), default=0)
+
+
 def times(n: int, d: int, groups: int, rounds: int, device: torch.device) -> list[dict[str, object]]:
     """Time everything at one size, in turns."""
     steps, took, failed = dict(candidates(n, d, groups, device)), {}, {}
@@ -141,11 +163,16 @@ def times(n: int, d: int, groups: int, rounds: int, device: torch.device) -> lis
         for name, seconds in took.items():
             if seconds[0] < PATIENCE:
                 seconds.append(once(name))
+    peaks = {
+        name: f"{peak_bytes(steps[name], device) / 1e6:.4g}"
+        for name in took
+        if took[name][0] < PATIENCE and not name.startswith("scipy")
+    }
     medians = {name: statistics.median(seconds[1:] or seconds) for name, seconds in took.items()}
     size = {"n": n, "d": d, "groups": groups}
     rows = [
         size | {"what": name, "seconds": f"{median:.4g}", "times_the_floor": f"{median / medians['floor']:.3g}",
-                "rounds": max(len(took[name]) - 1, 1)}
+                "rounds": max(len(took[name]) - 1, 1), "peak_mb": peaks.get(name, "")}
         for name, median in medians.items()
     ]  # fmt: skip
     return rows + [size | {"what": name, "note": why} for name, why in failed.items()]
@@ -233,7 +260,7 @@ def main() -> None:
         for row in times(n, d, groups, rounds, device):
             rows.append({**row, "device": where, "torch": torch.__version__})
             print(f"{n:5} {d:5} {groups:3}  {row['what']:20} {row.get('seconds', row.get('note', '')):>10}", flush=True)
-    columns = ["n", "d", "groups", "what", "seconds", "times_the_floor", "rounds", "device", "torch", "note"]
+    columns = ["n", "d", "groups", "what", "seconds", "times_the_floor", "rounds", "peak_mb", "device", "torch", "note"]
     write_csv(options.out, pd.DataFrame(rows, columns=columns, dtype=object))
     write_csv(options.errors, pd.DataFrame(errors(shapes, device), dtype=object))
     draw(rows, options.plot, where)
