@@ -16,10 +16,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 MEASURED = {
-    "quick": {"step_seconds": 0.5, "image_seconds": 0.001, "state_bytes": 3e9, "snapshot_bytes": 1e9, "memory_bytes": 5e9,
-              "timed_batch": 250, "computed_on": "a GPU"},
-    "slow": {"step_seconds": 2.0, "image_seconds": 0.01, "state_bytes": 1e9, "snapshot_bytes": 1e9, "memory_bytes": 7e9,
-             "timed_batch": 250, "computed_on": "a GPU"},
+    "quick": {"step_seconds": 0.5, "image_seconds": 0.001, "probe_seconds": 0.02, "pair_seconds": 1e-8, "feature_bytes": 4e3,
+              "state_bytes": 3e9, "snapshot_bytes": 1e9, "memory_bytes": 5e9, "timed_batch": 250, "computed_on": "a GPU"},
+    "slow": {"step_seconds": 2.0, "image_seconds": 0.01, "probe_seconds": 0.02, "pair_seconds": 1e-8, "feature_bytes": 4e3,
+             "state_bytes": 1e9, "snapshot_bytes": 1e9, "memory_bytes": 7e9, "timed_batch": 250, "computed_on": "a GPU"},
     "large": {"failed": "batch_size 512 does not fit; 256 would fit here", "computed_on": "a GPU"},
 }  # fmt: skip
 
@@ -27,7 +27,8 @@ MEASURED = {
 def a_run(name, workload, targets, **changes):
     return {
         "dataset": "cifar10", "name": name, "workload": workload, "targets": targets, "seeds": 3, "epochs": 10,
-        "batch_size": 250, "snapshots": 0, "train_images": 50_000, "scored_images": 10_000, "from_files": False, **changes,
+        "batch_size": 250, "snapshots": 0, "train_images": 50_000, "scored_images": 10_000, "from_files": False,
+        "probe": {"epochs": 100, "batch_size": 256}, **changes,
     }  # fmt: skip
 
 
@@ -45,9 +46,9 @@ def test_costs_by_hand():
     table = costs([a_run("a", "quick", ["table_main"])], MEASURED)
     row = row_of(table, "table_main")
     assert list(table) == COLUMNS
-    # 10 epochs of 200 steps with each of 3 seeds; one evaluation of 60,000 images a seed
+    # 10 epochs of 200 steps with each of 3 seeds; a seed's evaluation: 60,000 images, 100 epochs of 196 steps, 10,000 queries
     assert (row["runs"], row["seeds"], row["epochs"], row["steps"], row["images"]) == (1, 3, 30, 6000, 1_500_000)
-    assert row["hours"] == f"{(6000 * 0.5 + 3 * 60_000 * 0.001) / 3600:.3g}"
+    assert row["hours"] == f"{(6000 * 0.5 + 3 * (60_000 * 0.001 + 100 * 196 * 0.02 + 5e8 * 1e-8)) / 3600:.3g}"
     assert row["disk_gb"] == "15"  # the state, and the parameters in it and in the results
     assert row["memory_gb"] == "5"
 
@@ -62,8 +63,23 @@ def test_a_run_in_two_places_counts_once_in_all():
 
 def test_snapshots_are_evaluated_and_kept():
     plain, kept = (row_of(costs([a_run("a", "quick", ["t"], snapshots=n)], MEASURED), "t") for n in (0, 5))
-    assert float(kept["hours"]) - float(plain["hours"]) == pytest.approx(5 * 3 * 60_000 * 0.001 / 3600, abs=0.01)
+    evaluated = 60_000 * 0.001 + 100 * 196 * 0.02 + 5e8 * 1e-8
+    assert float(kept["hours"]) - float(plain["hours"]) == pytest.approx(5 * 3 * evaluated / 3600, abs=0.01)
     assert float(kept["disk_gb"]) - float(plain["disk_gb"]) == 3 * 2 * 5
+
+
+def test_features_that_take_more_memory_than_a_step_are_counted():
+    # kNN has 1,281,167 features of 4000 bytes twice, beside the parameters
+    row = row_of(costs([a_run("a", "quick", ["t"], train_images=1_281_167)], MEASURED), "t")
+    assert row["memory_gb"] == "11.2"
+
+
+def test_memory_is_that_of_whole_batches():
+    unknown = MEASURED["quick"] | {"memory_bytes": None, "timed_batch": 32}
+    table = costs([a_run("a", "quick", ["t"]), a_run("b", "slow", ["u"])], MEASURED | {"quick": unknown})
+    assert row_of(table, "t")["memory_gb"] == ""
+    assert "memory is measured where whole batches are timed" in row_of(table, "t")["note"]
+    assert row_of(table, "u")["memory_gb"] == "7"
 
 
 def test_what_does_not_fit_is_told_and_the_rest_is_added_up():
@@ -88,8 +104,9 @@ def test_a_batch_that_takes_too_long_is_timed_with_few_images_where_the_method_t
 ):
     monkeypatch.setattr("arb_suite.throughput.MOST_STEPS", 2)
     workload = workload_of(whole_plan, f"digits/{run}")
-    measured = measure(workload["training"], workload["view"], seconds, compute_on(workload["training"]["compute"]))
+    measured = measure(workload["training"], workload["evaluation"], seconds, compute_on(workload["training"]["compute"]))
     assert measured["timed_batch"] == timed
+    assert (measured["memory_bytes"] is None) == (timed == 32)
     assert measured["steps"] == (1 if seconds == 0 else 2)
     # so many images take longer than as many as were timed
     assert measured["image_seconds"] * 2 * workload["training"]["batch_size"] < measured["step_seconds"]
@@ -99,7 +116,7 @@ def test_a_state_is_as_large_as_its_checkpoint(whole_plan, tmp_path):
     workload = workload_of(whole_plan, "digits/arb_d32")
     training = workload["training"]
     compute = compute_on(training["compute"])
-    measured = measure(training, workload["view"], 0.5, compute)
+    measured = measure(training, workload["evaluation"], 0.5, compute)
     assert measured["steps"] >= 1
     assert 0 < measured["step_seconds"] < 60
     images = _random_images(training, None, training["batch_size"])
@@ -117,7 +134,7 @@ def test_a_batch_that_does_not_fit_is_no_crash(whole_plan, monkeypatch):
         raise torch.OutOfMemoryError("no more of it")
 
     monkeypatch.setattr("arb_core.loss.ARBLoss.forward", full)
-    measured = measure(workload["training"], workload["view"], 0.5, compute_on(workload["training"]["compute"]))
+    measured = measure(workload["training"], workload["evaluation"], 0.5, compute_on(workload["training"]["compute"]))
     assert set(measured) == {"failed"}
     assert "does not fit" in measured["failed"]
 

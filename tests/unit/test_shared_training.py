@@ -30,13 +30,14 @@ OPTIONS = {
     "dino": {"dino": RUNS["dino"]["options"] | {"prototypes": 12}},
     "byol": {"byol": {"prediction_hidden": 16, "momentum": [0.99, 1.0]}},
     "simsiam": {"simsiam": {"prediction_hidden": 8}},
+    "supervised": {"supervised": {}},  # which is not among the paper's, but can be added to them
 }  # fmt: skip
+CONFIGURED = {run["method"]: {run["method"]: run.get("options", {})} for run in reversed(RUNS.values())}  # the first of each
 CASES = {
     name: (method, options)
-    for method in sorted({run["method"] for run in RUNS.values()} - {"random_encoder"})
-    for name, options in OPTIONS.get(
-        method, {method: next(r for r in RUNS.values() if r["method"] == method).get("options", {})}
-    ).items()
+    for method, cases in sorted((CONFIGURED | OPTIONS).items())
+    for name, options in cases.items()
+    if method != "random_encoder"
 }
 
 

@@ -1,6 +1,7 @@
 import argparse
 import itertools
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +66,20 @@ def test_an_option_that_the_method_does_not_know_stops_before_any_trial(whole_pl
         tune.work(argparse.Namespace(grid=json.dumps(grid), data=data, name="digits/simclr", out=tmp_path / "out"), said.append)
     assert said == []
     assert {path.name for path in tmp_path.iterdir()} == {"digits.npz", "digits.json"}
+
+
+def test_trials_hold_the_gpu_that_they_compute_on(whole_plan, tmp_path, monkeypatch):
+    grid = json.loads(whole_plan.grid(SimpleNamespace(dataset="digits", run="simclr")))
+    for candidate in grid["candidates"]:
+        candidate["training"]["compute"]["device"] = "auto"
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-1)'\n", encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="nvidia-smi lists a GPU, but torch cannot use it"):
+        tune.work(argparse.Namespace(grid=json.dumps(grid), data=tmp_path / "none", name="x", out=tmp_path / "out"), print)
 
 
 def test_an_entry_changes_what_it_says_and_nothing_else(runs):

@@ -72,9 +72,7 @@ def linear_probe(
     if settings["standardise"]:
         sigma, mean = torch.std_mean(features, dim=0, correction=0)
         sigma = torch.where(sigma > 0, sigma, 1.0)  # a dead feature is zero everywhere and carries nothing
-    else:
-        sigma, mean = features.new_ones(features.shape[1]), features.new_zeros(features.shape[1])
-    features = (features - mean) / sigma
+        features = (features - mean) / sigma
     probe = nn.utils.skip_init(nn.Linear, features.shape[1], classes, device=features.device)
     nn.init.zeros_(probe.weight)
     nn.init.zeros_(probe.bias)
@@ -93,9 +91,10 @@ def linear_probe(
             functional.cross_entropy(probe(features[batch]), labels[batch]).backward()
             optimizer.step()
             schedule.step()
-    with torch.no_grad():  # fold the standardisation into the weights
-        probe.weight /= sigma
-        probe.bias -= probe.weight @ mean
+    if settings["standardise"]:
+        with torch.no_grad():  # fold it into the weights
+            probe.weight /= sigma
+            probe.bias -= probe.weight @ mean
     return probe
 
 

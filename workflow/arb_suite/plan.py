@@ -35,8 +35,9 @@ def costs(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str,
     runs : sequence of mapping
         ``dataset``, ``name``, ``targets`` (those that it stands in), ``workload``,
         ``seeds``, ``epochs``, ``batch_size``, ``train_images``, ``scored_images``,
-        ``snapshots`` and ``from_files``, whether its images are decoded on the way.
-        The trials of a choice among settings count as a run, and each as a seed.
+        ``snapshots``, ``probe`` (``epochs`` and ``batch_size`` of the linear probe) and
+        ``from_files``, whether its images are decoded on the way. The trials of a
+        choice among settings count as a run, and each as a seed.
     measured : mapping
         By workload, what `throughput.measure` returns.
 
@@ -45,9 +46,10 @@ def costs(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str,
     pandas.DataFrame
         A row per target and data set, and for all targets together, where a run that
         stands in several counts once. ``hours`` are those of one device after another:
-        training and the encoder's passes of evaluation. ``images`` are images seen in
+        training and evaluation, all but reading files. ``images`` are images seen in
         training, each in two views or more. ``disk_gb`` has the last checkpoint and
-        the trained parameters of every seed; ``memory_gb`` is the largest.
+        the trained parameters of every seed; ``memory_gb`` is the largest, that of a step or of
+        the features of the training images, which kNN has twice.
 
     """
     rows = []
@@ -74,29 +76,52 @@ def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, 
             failed.append(run["name"])
             continue
         kept = len(snapshot_epochs(run["epochs"], run["snapshots"]))
-        evaluated = kept * (run["train_images"] + run["scored_images"])
-        hours += run["seeds"] * (steps * cost["step_seconds"] + evaluated * cost["image_seconds"]) / 3600
+        hours += run["seeds"] * (steps * cost["step_seconds"] + kept * _evaluation_seconds(run, cost)) / 3600
         disk += run["seeds"] * (cost["state_bytes"] + 2 * kept * cost["snapshot_bytes"])
-        memory.append(cost["memory_bytes"])
+        if cost["memory_bytes"] is not None:
+            features = 2 * run["train_images"] * cost["feature_bytes"] + cost["snapshot_bytes"]
+            memory.append(max(cost["memory_bytes"], features))
         probed += [cost["timed_batch"]] if cost["timed_batch"] < run["batch_size"] and steps else []
-    known = [each for each in memory if each is not None]
     notes = [f"without {', '.join(failed)}: {measured[_named(runs, failed[0])]['failed']}"] if failed else []
     notes += [f"large batches were timed with {max(probed)} images a step, in proportion"] if probed else []
-    notes += [] if known else ["memory is measured on GPUs alone"]
+    notes += [] if memory else ["memory is measured where whole batches are timed"]
     notes += ["reading and decoding files is not in it"] if any(run["from_files"] for run in runs) else []
     return {
         "runs": len(runs),
         **total,
         "hours": f"{hours:.3g}",
         "disk_gb": f"{disk / GB:.3g}",
-        "memory_gb": f"{max(known) / GB:.3g}" if known else "",
+        "memory_gb": f"{max(memory) / GB:.3g}" if memory else "",
         "computed_on": "; ".join(dict.fromkeys(measured[run["workload"]]["computed_on"] for run in runs)),
         "note": BETWEEN.join(notes),
     }
 
 
+def _evaluation_seconds(run: Mapping[str, Any], cost: Mapping[str, Any]) -> float:
+    fitted, scored = run["train_images"], run["scored_images"]
+    probe = run["probe"]["epochs"] * -(-fitted // run["probe"]["batch_size"])
+    return (fitted + scored) * cost["image_seconds"] + probe * cost["probe_seconds"] + fitted * scored * cost["pair_seconds"]
+
+
 def _named(runs: Sequence[Mapping[str, Any]], name: str) -> str:
     return next(run["workload"] for run in runs if run["name"] == name)
+
+
+def _duration(hours: float) -> str:
+    """
+    Return a duration in the unit that suits it.
+
+    Examples
+    --------
+    >>> [_duration(hours) for hours in (0.0028, 0.21, 7.26, 412.0)]
+    ['10 s', '13 min', '7.3 h', '17 days']
+
+    """
+    for unit, of_an_hour, most in (("s", 3600, 90), ("min", 60, 90), ("h", 1, 48)):
+        if hours * of_an_hour < most:
+            return f"{hours * of_an_hour:.2g} {unit}"
+    days = hours / 24
+    return f"{days:.2g} days" if days < 10 else f"{days:.0f} days"
 
 
 def render(table: pd.DataFrame) -> str:
@@ -104,8 +129,10 @@ def render(table: pd.DataFrame) -> str:
     shown = Table(title="What it takes on this machine, one device", box=None, header_style="")
     for column in COLUMNS[:-2]:
         shown.add_column(column, justify="left" if column in ("target", "dataset") else "right")
+    shown.columns[COLUMNS.index("hours")].header = "time"
     for row in table.to_dict("records"):
-        shown.add_row(*(str(row[column]) for column in COLUMNS[:-2]))
+        texts = {**row, "hours": _duration(float(row["hours"]))}
+        shown.add_row(*(str(texts[column]) for column in COLUMNS[:-2]))
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(shown)
     lines = [line.rstrip() for line in buffer.getvalue().splitlines()]

@@ -1,6 +1,7 @@
-"""How long a step of each run takes on this machine, and how large its state is, measured on random images."""
+"""How long the steps of each run and of its evaluation take on this machine, and what memory, measured on random images."""
 
 import argparse
+import contextlib
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -9,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from .compute import Compute, compute_on
+from .compute import Compute, compute_on, wants_gpu
 from .determinism import compute_deterministically
 from .encoders import set_precision
-from .evaluate import features
+from .evaluate import features, knn_classes, linear_probe
 from .files import write_json
-from .gpus import held, visible_gpus
+from .gpus import held
 from .images import ImageSet
 from .jobs import UserError, job_parser, read_resolved, run_job
 from .method import BaseMethod, new_method
@@ -24,20 +26,22 @@ from .pretrain import DivergedError, train_epoch
 
 __all__ = ["measure"]
 
+CLASSES = {"digits": 10, "glyphs": 100, "cifar10": 10, "cifar100": 100, "imagenet100": 100, "imagenet1k": 1000}
 MOST_STEPS = 200
+PROBE_STEPS = 10  # of the linear probe
+BANK, QUERIES = 4096, 512  # of kNN
+STATUS = Path("/proc/self/status")  # on Linux
 PROBE = 32  # images of a step in the place of the whole batch, where that takes too long
 
 
-def measure(training: Mapping[str, Any], view: Mapping[str, Any] | None, seconds: float, compute: Compute) -> dict[str, Any]:
+def measure(training: Mapping[str, Any], evaluation: Mapping[str, Any], seconds: float, compute: Compute) -> dict[str, Any]:
     """
-    Time the training of a run on random images, with the loop that trains it.
+    Time the training of a run on random images, with the loop that trains it, and what its evaluation is made of.
 
     Parameters
     ----------
-    training : mapping
-        Its training settings.
-    view : mapping or None
-        Its evaluation's; see `views.evaluation_view`.
+    training, evaluation : mapping
+        Its settings.
     seconds : float
         After so long no further step is begun; there are two at least, of which the
         first is not counted. On CPU, a batch two steps of which would take longer is
@@ -49,20 +53,21 @@ def measure(training: Mapping[str, Any], view: Mapping[str, Any] | None, seconds
     -------
     dict
         ``step_seconds``, the median over ``steps`` of ``timed_batch`` images, in
-        proportion to the batch; ``image_seconds``, of the encoder in evaluation;
+        proportion to the batch; ``image_seconds``, of the encoder in evaluation, an
+        image; ``probe_seconds``, of a step of the linear probe; ``pair_seconds``, of kNN
+        an image to classify and an image of the bank; ``feature_bytes``, of an image;
         ``state_bytes`` and ``snapshot_bytes``; ``memory_bytes``, the most that torch
-        held on a GPU, None on CPU. Or ``failed``, why there is none of it: a batch that
-        does not fit.
+        held on a GPU, or the process on CPU, None where that is not to be had. Or
+        ``failed``, why there is none of it: a batch that does not fit.
 
     """
     batch_size = timed_batch = training["batch_size"]
-    on_gpu = compute.device.type == "cuda"
-    probes = not on_gpu and batch_size > PROBE
+    view = evaluation["view"]
+    probes = compute.device.type == "cpu" and batch_size > PROBE
+    _forget_peak(compute.device)
     images = _random_images(training, view, PROBE if probes else batch_size).to(compute.device)
     method = new_method(training, images.channels, images.classes, seed=0).to(compute.device)
     set_precision(method, compute.precision)
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
     took: list[float] = []
     state = {"method": method.state_dict()}
     if training["epochs"]:
@@ -77,18 +82,17 @@ def measure(training: Mapping[str, Any], view: Mapping[str, Any] | None, seconds
         except UserError as error:
             return {"failed": str(error)}
         state["optimizer"] = steps.optimizer.state_dict()
-    features(method.encoder, images, view)
-    started = time.perf_counter()
-    features(method.encoder, images, view).sum().item()
-    forward = time.perf_counter() - started
+    found, forward = _timed(lambda: features(method.encoder, images, view))
+    memory = _peak(compute.device) if timed_batch == batch_size else None
     return {
         "step_seconds": float(np.median(took)) * batch_size / timed_batch if took else 0.0,
         "steps": len(took),
         "timed_batch": timed_batch,
         "image_seconds": forward / len(images),
+        **_after_the_encoder(found, CLASSES[training["dataset"]], evaluation),
         "state_bytes": _bytes_of(state),
         "snapshot_bytes": _bytes_of(method.state_dict()),
-        "memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
+        "memory_bytes": memory,
     }
 
 
@@ -127,6 +131,50 @@ def _probe(steps: _Steps, images: ImageSet) -> list[float]:
         return []
 
 
+def _timed(compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    """Return what is computed, and the seconds that it takes a second time."""
+    compute()
+    started = time.perf_counter()
+    result = compute()
+    result.sum().item()  # which waits for a GPU
+    return result, time.perf_counter() - started
+
+
+def _after_the_encoder(found: Tensor, classes: int, evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Time the linear probe and kNN on random features of the width and kind of those found."""
+    stream = torch.Generator().manual_seed(0)
+    settings = {**evaluation["linear"], "epochs": 1}
+    n = PROBE_STEPS * settings["batch_size"]
+    drawn = torch.randn(max(n, BANK), found.shape[1], generator=stream).to(found)
+    labels = torch.arange(len(drawn), device=found.device) % classes
+    _, probe = _timed(lambda: linear_probe(drawn[:n], labels[:n], classes, settings, stream).weight.detach())
+    bank, queries = drawn[:BANK], drawn[:QUERIES]
+    _, neighbours = _timed(lambda: knn_classes(bank, labels[:BANK], queries, classes, **evaluation["knn"]))
+    return {
+        "probe_seconds": probe / PROBE_STEPS,
+        "pair_seconds": neighbours / (BANK * QUERIES),
+        "feature_bytes": found.shape[1] * found.element_size(),
+    }
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Let the next `_peak` be that from now on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif STATUS.exists():
+        with contextlib.suppress(OSError):  # in a system that does not allow it; then `_peak` is that of all before, too
+            STATUS.with_name("clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak(device: torch.device) -> int | None:
+    """Return the most bytes that torch has held on a GPU, or that the process has had in memory, where the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    lines = STATUS.read_text(encoding="utf-8").splitlines() if STATUS.exists() else []
+    peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+    return peaks[0] if peaks else None
+
+
 def _random_images(training: Mapping[str, Any], view: Mapping[str, Any] | None, n: int) -> ImageSet:
     stream = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 10
@@ -150,14 +198,14 @@ def _bytes_of(state: Any) -> int:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Measure every kind of run in turn."""
     workloads = read_resolved(options.workloads)["workloads"]
-    wanted = {workload["training"]["compute"]["device"] for workload in workloads.values()}
+    wanted = any(wants_gpu(workload["training"]["compute"]) for workload in workloads.values())
     measured = {}
-    with held(1 if "cuda" in wanted or (wanted != {"cpu"} and visible_gpus()) else 0, report):
+    with held(1 if wanted else 0, report):
         for i, (key, workload) in enumerate(workloads.items(), 1):
             training = workload["training"]
             compute = compute_on(training["compute"])
             compute_deterministically(training["threads"], compute.device)
-            measured[key] = measure(training, workload["view"], options.seconds / len(workloads), compute)
+            measured[key] = measure(training, workload["evaluation"], options.seconds / len(workloads), compute)
             measured[key]["computed_on"] = compute.name
             found = measured[key].get("failed") or f"{measured[key]['step_seconds']:.3f} s a step of {training['batch_size']}"
             report(f"{i} of {len(workloads)}: {workload['name']}: {found}")

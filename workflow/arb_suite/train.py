@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from .checkpoints import save_state
-from .compute import compute_on
+from .compute import held_for
 from .determinism import compute_deterministically
 from .evaluate import evaluate
 from .file_images import FileSet, open_images
 from .files import exclusive, json_hash, read_choice, write_csv, write_json, write_npz
-from .gpus import held, visible_gpus
 from .images import ImageSet
-from .jobs import UserError, job_parser, read_resolved, run_job
+from .jobs import job_parser, read_resolved, run_job
 from .method import new_method
 from .pretrain import train
 from .processes import joined, rank
@@ -35,10 +33,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     seeds = range(first, last + 1)
     progress = Progress(options.name, settings["epochs"], seeds, report)
     states, records, rows = {}, {}, []
-    on_gpu = _on_gpu(settings)
-    with held(options.processes if on_gpu else 0, report):
-        device = compute_on(settings["compute"]).device
-        _check_held(device, on_gpu, report)
+    with held_for(settings["compute"], options.processes, report) as compute:
+        device = compute.device
         if options.processes > 1:
             report(f"{options.name:32} starts {options.processes} processes that share every batch")
         with joined(options.processes, device.type, options.log, report):
@@ -75,23 +71,6 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
 def _images(options: argparse.Namespace, settings: Mapping[str, Any], splits: Sequence[str]) -> ImageSet | FileSet:
     longest = settings["data"].get("longest")
     return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"], longest)
-
-
-def _on_gpu(settings: Mapping[str, Any]) -> bool:
-    """Tell whether to compute on a GPU, without a word to CUDA, which settles which ones it sees when it is first asked."""
-    device = settings["compute"]["device"]
-    return device == "cuda" or (device == "auto" and bool(visible_gpus()))
-
-
-def _check_held(device: torch.device, on_gpu: bool, report: Callable[[str], None]) -> None:
-    """Say where nvidia-smi, by which GPUs are held, and torch do not see the same; refuse hours on a CPU beside a GPU."""
-    if device.type == "cuda" and not on_gpu:
-        report("torch sees a GPU that nvidia-smi does not list, so it is not held: other jobs may take the same one")
-    if device.type == "cpu" and on_gpu:
-        raise UserError(
-            "nvidia-smi lists a GPU, but torch cannot use it, perhaps because the driver is older than torch needs;"
-            " mend that, or set compute: {device: cpu} of the data set"
-        )
 
 
 def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:

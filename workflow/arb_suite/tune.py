@@ -1,12 +1,14 @@
 """The few other settings of a run, tried on images that are neither those of the training nor those of the results."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from .compute import compute_on
+from .compute import held_for
 from .determinism import compute_deterministically
 from .evaluate import evaluate
 from .files import exclusive, json_hash, write_json
@@ -49,10 +51,14 @@ def choose(scores: dict[str, list[float]]) -> str:
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Train and evaluate every setting and write the trials and which is the best."""
     grid = read_resolved(options.grid)
+    with held_for(grid["candidates"][0]["training"]["compute"], 1, report) as compute:
+        _try_all(grid, compute.device, options, report)
+
+
+def _try_all(grid: Mapping[str, Any], device: torch.device, options: argparse.Namespace, report: Callable[[str], None]) -> None:
     scores: dict[str, list[float]] = {}
     trials = []
-    shared = grid["candidates"][0]["training"]  # in threads and images
-    device = compute_on(shared["compute"]).device
+    shared = grid["candidates"][0]["training"]  # in threads and images, as in the device
     compute_deterministically(shared["threads"], device)
     fitted = load_images(options.data, shared["fit_on"]).to(device)
     scored = load_images(options.data, [grid["evaluation"]["score_on"]]).to(device)

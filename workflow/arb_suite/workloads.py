@@ -18,13 +18,14 @@ def workloads(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     -------
     dict
         By a key that runs with equally long steps share, ``name``, the first of
-        them, its ``training`` settings and the ``view`` of its evaluation.
+        them, and its ``training`` and ``evaluation`` settings.
 
     """
     kinds: dict[str, dict[str, Any]] = {}
     for run in runs:
         training = {name: value for name, value in run.training.items() if name not in ("code", "packages")}
-        kinds.setdefault(_key(run), {"name": f"{run.dataset}/{run.name}", "training": training, "view": run.evaluation["view"]})
+        evaluation = {name: run.evaluation[name] for name in ("view", "linear", "knn")}
+        kinds.setdefault(_key(run), {"name": f"{run.dataset}/{run.name}", "training": training, "evaluation": evaluation})
     return kinds
 
 
@@ -85,6 +86,7 @@ def _common(run: Run, targets: Sequence[str]) -> dict[str, Any]:
         "epochs": training["epochs"],
         "batch_size": training["batch_size"],
         "snapshots": training["snapshots"],
+        "probe": {name: run.evaluation["linear"][name] for name in ("epochs", "batch_size")},
         "from_files": run.dataset.startswith("imagenet"),
     }
 
@@ -96,4 +98,5 @@ def _key(run: Run) -> str:
     views = [*run.training["views"], run.evaluation["view"] or {}]
     settled["views"] = [{name: view[name] for name in ("kind", "size", "resize") if name in view} for view in views]
     settled["images"] = run.training["data"].get("size")  # of grey images
+    settled["evaluation"] = [run.dataset, run.evaluation["linear"]["batch_size"]]
     return json_hash(settled | {"trained": run.training["epochs"] > 0})[:16]

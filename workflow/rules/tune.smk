@@ -13,6 +13,8 @@ rule tune:
     conda:
         "../envs/suite.yaml"
     threads: PLAN.threads
+    resources:
+        gpu=PLAN.gpus,
     params:
         grid=PLAN.grid,
     shell:

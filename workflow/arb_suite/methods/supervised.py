@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import torch
+from arb_core.distributed import sum_over_processes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..method import BaseMethod, Sizes
+from ..processes import world_size
 
 
 class Method(BaseMethod):
@@ -19,4 +21,4 @@ class Method(BaseMethod):
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean cross-entropy over both views."""
         losses = [functional.cross_entropy(self.classifier(self.encoder(view)), labels) for view in views]
-        return torch.stack(losses).mean()
+        return sum_over_processes(torch.stack(losses).mean()) / world_size()
