@@ -126,7 +126,8 @@ def test_jobs_are_submitted_with_what_they_need(clean_copy, slurm, tmp_path):
         (table, settings["default-resources"]),
     ):
         assert options[options.index("-t") + 1] == str(resources["runtime"])
-        assert options[options.index("--mem") + 1] == str(resources["mem_mb"])
+        threads = int(next(option for option in options if option.startswith("--cpus-per-task=")).partition("=")[2])
+        assert options[options.index("--mem") + 1] == str(eval(str(resources["mem_mb"]), {"threads": threads}))
         assert {"--requeue", "--nodes=1", "--cpus-per-task=1"} <= set(options)
         assert [option for option in options if option.startswith("--gpus")] == (["--gpus=2"] if options is train else [])
 
