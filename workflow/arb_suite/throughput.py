@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -158,10 +160,14 @@ def _after_the_encoder(found: Tensor, classes: int, evaluation: Mapping[str, Any
 
 
 def _forget_peak(device: torch.device) -> None:
-    """Let the next `_peak` be that from now on."""
+    """Let the next `_peak` be that from now on, without what earlier measurements have left."""
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     elif STATUS.exists():
+        allocator = ctypes.CDLL(None)
+        if hasattr(allocator, "malloc_trim"):  # glibc's keeps gigabytes of what is free already
+            allocator.malloc_trim(0)
         with contextlib.suppress(OSError):  # in a system that does not allow it; then `_peak` is that of all before, too
             STATUS.with_name("clear_refs").write_text("5", encoding="ascii")
 
