@@ -17,7 +17,7 @@ from arb_suite.generated import draw_textures, draw_waves, generate
 from arb_suite.image_files import check_file
 from arb_suite.imagefolder import build
 from arb_suite.jobs import UserError
-from arb_suite.photo_views import central_view, random_photo_view
+from arb_suite.photo_views import random_photo_view
 
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = 23, 11
@@ -209,12 +209,20 @@ def test_images_are_opened_reduced_where_that_is_set(made):
     assert all(min(reduced.read(i).shape[1:]) <= 150 for i in range(len(reduced)))
 
 
-def test_an_encoder_is_evaluated_on_the_centre_of_every_image_in_order(made):
-    data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2)
-    images = [np.array(image) for image, _ in ImageFolder(made / "val")]
-    alone = [central_view(torch.from_numpy(image).permute(2, 0, 1)[None], CENTRAL) for image in images]
-    found = features(nn.Flatten(), data, CENTRAL)
-    torch.testing.assert_close(found, torch.cat(alone).flatten(1), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("longest", [None, 150])
+@pytest.mark.parametrize("resize", [40, 100])
+def test_an_encoder_is_evaluated_on_what_torchvision_makes_of_every_image_in_order(resize, longest, made):
+    to_float = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(**NORMAL)]
+    pipeline = v2.Compose([v2.Resize(resize), v2.CenterCrop(32), *to_float])
+    expected = torch.stack([view for view, _ in ImageFolder(made / "val", pipeline)])
+    data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2, longest)
+    found = features(nn.Flatten(), data, CENTRAL | {"resize": resize}).view_as(expected)
+    enlarged = torch.tensor([min(image.size) < resize for image, _ in ImageFolder(made / "val")])
+    assert enlarged.any() == (resize == 100)
+    error = (found - expected).abs()
+    assert error[~enlarged].max() < 1e-6
+    if enlarged.any():
+        assert error[enlarged].max() < 1.1 / 255 / min(NORMAL["std"])  # two roundings, and weights of 16 bits
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from arb_suite.jobs import packed, read_resolved
 from arb_suite.plan import COLUMNS, costs, render
 from arb_suite.pretrain import train
 from arb_suite.progress import Progress
-from arb_suite.throughput import STATUS, _random_images, measure
+from arb_suite.throughput import STATUS, _as_evaluated, _random_images, measure
 from arb_suite.workflow import Plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -123,6 +123,15 @@ def test_memory_of_a_measurement_is_without_what_was_before(whole_plan):
     after = measure(workload["training"], workload["evaluation"], 0.0, compute)["memory_bytes"]
     assert during - before > 0.9 * 2**30
     assert after - before < 0.1 * 2**30
+
+
+def test_evaluation_is_timed_on_files_as_small_as_it_decodes_them():
+    large, small = {"size": 64, "resize": 72}, {"size": 64}
+    images = _random_images({"data": {"longest": 90}}, large, 2)
+    assert images.images.shape == (2, 3, 90, 135)
+    assert _as_evaluated(images, large).images.shape == (2, 3, 72, 108)
+    assert _as_evaluated(images, small) is images
+    assert _as_evaluated(images, None) is images
 
 
 def test_a_state_is_as_large_as_its_checkpoint(whole_plan, tmp_path):

@@ -84,7 +84,7 @@ class FileSet:
         (bilinearly, antialiased). A batch is as large as its largest height and width
         together, so one image of several megapixels takes memory for each of the
         others. It changes what views are drawn from, and so the views: None, no limit,
-        keeps all pixels.
+        keeps all pixels. It is for training; `evaluate.features` sets its own.
     channels : int
         3.
 

@@ -7,6 +7,7 @@ import gc
 import io
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def measure(training: Mapping[str, Any], evaluation: Mapping[str, Any], seconds:
         except UserError as error:
             return {"failed": str(error)}
         state["optimizer"] = steps.optimizer.state_dict()
+    images = _as_evaluated(images, view)
     found, forward = _timed(lambda: features(method.encoder, images, view))
     memory = _peak(compute.device) if timed_batch == batch_size else None
     return {
@@ -193,6 +195,13 @@ def _random_images(training: Mapping[str, Any], view: Mapping[str, Any] | None, 
         sides = (longest, longest * 3 // 2) if "resize" in view else (view["size"], view["size"])
         images = torch.randint(256, (n, 3, *sides), generator=stream, dtype=torch.uint8)
     return ImageSet(images, labels, torch.arange(n), 10, "random")
+
+
+def _as_evaluated(images: ImageSet, view: Mapping[str, Any] | None) -> ImageSet:
+    """Return images of the size to which files are reduced when an encoder is evaluated; see `evaluate.features`."""
+    if view is None or "resize" not in view:
+        return images
+    return replace(images, images=images.images[:, :, : view["resize"], : view["resize"] * 3 // 2])
 
 
 def _bytes_of(state: Any) -> int:
