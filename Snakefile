@@ -52,6 +52,7 @@ rule all:
         "results/table_tuned.csv",
         "results/table_glyphs.csv",
         "results/orderings.csv",
+        "results/spectra.svg",
         "results/claims.csv",
 
 

@@ -17,7 +17,7 @@ from .method import BaseMethod
 from .seeds import stream_seed
 from .views import evaluation_view
 
-__all__ = ["effective_rank", "evaluate", "features", "knn_classes", "linear_probe", "outputs"]
+__all__ = ["effective_rank", "evaluate", "features", "knn_classes", "linear_probe", "outputs", "spectrum"]
 
 OUTPUT_BATCH = 512
 LARGEST_PART = 2**28  # similarities that kNN holds at once
@@ -141,6 +141,31 @@ def knn_classes(bank: Tensor, labels: Tensor, queries: Tensor, classes: int, k: 
     return torch.cat([knn_predict(part, bank.T, labels, classes, k, temperature) for part in parts])
 
 
+def spectrum(z: Tensor) -> Tensor:
+    """
+    Singular values of standard-scaled embeddings (Eq. 7).
+
+    Parameters
+    ----------
+    z : (N, d) float Tensor
+        Embeddings of N images.
+
+    Returns
+    -------
+    (min(N, d),) float64 Tensor
+        The largest first. Their squares add up to the number of features that vary:
+        those that are constant to rounding do not count, and leave zeros at the end.
+
+    """
+    z = z.double()
+    varies = z.std(dim=0) > CONSTANT * z.abs().amax(dim=0)
+    s = z.new_zeros(min(z.shape))
+    if varies.any():
+        found = torch.linalg.svdvals(standard_scale(z[:, varies]))
+        s[: len(found)] = found
+    return s
+
+
 def effective_rank(z: Tensor) -> float:
     r"""
     Effective rank of standard-scaled embeddings.
@@ -154,9 +179,8 @@ def effective_rank(z: Tensor) -> float:
     -------
     float
         :math:`\exp(-\sum_i p_i \log p_i)` with :math:`p_i = s_i / \sum_j s_j` over
-        the singular values s of the scaled matrix: between 1 (all features equal
-        up to sign) and min(N - 1, d). Features that are constant to rounding do
-        not count; if all are, the result is 0.
+        the singular values s, the `spectrum`: between 1 (all features equal up to
+        sign) and min(N - 1, d), and 0 if no feature varies.
 
     References
     ----------
@@ -171,18 +195,16 @@ def effective_rank(z: Tensor) -> float:
     1.00
 
     """
-    z = z.double()
-    varies = z.std(dim=0) > CONSTANT * z.abs().amax(dim=0)
-    if not varies.any():
+    s = spectrum(z)
+    if not s.any():
         return 0.0
-    s = torch.linalg.svdvals(standard_scale(z[:, varies]))
     p = s / s.sum()
     return float(torch.special.entr(p).sum().exp())
 
 
 def evaluate(
     method: BaseMethod, fitted: ImageSet | FileSet, scored: ImageSet | FileSet, evaluation: Mapping[str, Any], seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+) -> tuple[dict[str, np.ndarray], dict[str, float], np.ndarray | None]:
     """
     Evaluate a trained method.
 
@@ -206,6 +228,9 @@ def evaluate(
         the first five, and elsewhere the first.
     dict of float
         Accuracies in percent, and effective ranks over the scored images.
+    (min(n, d),) float32 ndarray or None
+        The `spectrum` of the embeddings of the scored images, where the method has
+        any.
 
     """
     bank, queries = (features(method.encoder, data, evaluation["view"]) for data in (fitted, scored))
@@ -219,6 +244,9 @@ def evaluate(
             predicted[metric] = torch.where((best == true[:, None]).any(dim=1), true, best[:, 0])
     measured = {metric: 100 * (classes == true).double().mean().item() for metric, classes in predicted.items()}
     measured["effective_rank_features"] = effective_rank(queries)
+    embedded = None
     if method.embedder is not None:
-        measured["effective_rank_embeddings"] = effective_rank(outputs(method.embedder, queries))
-    return {metric: classes.cpu().numpy().astype(np.int16) for metric, classes in predicted.items()}, measured
+        embeddings = outputs(method.embedder, queries)
+        measured["effective_rank_embeddings"] = effective_rank(embeddings)
+        embedded = spectrum(embeddings).cpu().numpy().astype(np.float32)
+    return {metric: classes.cpu().numpy().astype(np.int16) for metric, classes in predicted.items()}, measured, embedded

@@ -22,6 +22,7 @@ __all__ = [
     "json_hash",
     "read_archive",
     "read_choice",
+    "read_npz",
     "write_archive",
     "write_csv",
     "write_json",
@@ -61,6 +62,15 @@ def write_npz(path: Path, /, **arrays: np.ndarray) -> None:
         np.savez_compressed(handle, **arrays)
 
 
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an npz archive, none of which may be objects; raise UserError if it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error
+
+
 def array_hash(**arrays: np.ndarray) -> str:
     """SHA-256 over the names, dtypes, shapes and bytes of arrays, in the order of their names."""
     digest = hashlib.sha256()
@@ -88,12 +98,11 @@ def read_archive(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         If either file is missing, cannot be read, or is not what was made.
 
     """
+    arrays = read_npz(path)
     try:
         description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
         intact = array_hash(**arrays) == description["data_hash"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error
     if not intact:
         raise UserError(f"{path} does not match its SHA-256 in {path.stem}.json; delete it and give the command again")

@@ -1,4 +1,7 @@
-"""Figures 3 to 7 drawn: the paper's curves beside those of the embedded data, with a band for the 95% interval over seeds."""
+"""Figures 3 to 7 drawn: the paper's curves beside those of the embedded data, with a band for the 95% interval over seeds.
+
+And, of this suite's own, the singular values of embeddings along the training.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -16,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_spectra"]
 
 LABELS = {
     "iteration": "iteration",
@@ -92,6 +95,57 @@ def draw(place: str, table: pd.DataFrame) -> Figure:
     return figure
 
 
+def draw_spectra(table: pd.DataFrame) -> Figure:
+    """
+    Draw how the embeddings of each run spread over their dimensions along the training.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `spectra.spectra`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel a run: singular values over their rank, a curve an epoch, from light
+        to dark. Below a thousandth of the largest nothing is drawn.
+
+    """
+    runs = list(table.groupby(["method", "proj_dim"], sort=False))
+    with plt.rc_context(STYLE):
+        columns = min(len(runs), 4)
+        rows = -(-len(runs) // columns)
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(2.5 * columns, 2.5 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        )
+        for axis in axes.flat[len(runs) :]:
+            axis.set_axis_off()
+        for axis, ((method, proj_dim), of_run) in zip(axes.flat, runs, strict=False):
+            last = of_run["epoch"].max()
+            for epoch, curve in of_run.groupby("epoch"):
+                shade = matplotlib.colormaps["viridis_r"](0.1 + 0.9 * epoch / last)
+                first_or_last = epoch in (0, last)
+                axis.plot(
+                    curve["index"],
+                    curve["singular_value"].where(curve["singular_value"] > 0),
+                    color=shade,
+                    linewidth=1.8 if first_or_last else 0.8,
+                    linestyle=":" if epoch == 0 else "-",
+                    label=f"epoch {epoch}" if first_or_last else None,
+                )
+            axis.set_xscale("log", base=2)
+            axis.set_yscale("log")
+            axis.set_ylim(table["singular_value"].max() / 1000, table["singular_value"].max() * 1.5)
+            axis.set_title(f"{method}, d = {proj_dim}", loc="left")
+            axis.set_xlabel("rank of the singular value")
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.grid(alpha=0.25, linewidth=0.5)
+        for row in axes:
+            row[0].set_ylabel("singular value of Z, Eq. 7")
+        axes[0, 0].legend()
+    return figure
+
+
 def _metrics(printed: pd.DataFrame, measured: pd.DataFrame) -> list[tuple[str, str]]:
     """Return which printed metric is drawn above which measured one."""
     theirs, ours = (list(dict.fromkeys(part["metric"])) for part in (printed, measured))
@@ -128,17 +182,19 @@ def _names(points: pd.DataFrame) -> pd.Series:
 
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Draw the figure of one table, as SVG."""
-    table = pd.read_csv(options.table, dtype=str, keep_default_na=False)
-    figure = draw(options.place, table)
+    if options.place == "spectra":
+        figure = draw_spectra(pd.read_csv(options.table))
+    else:
+        figure = draw(options.place, pd.read_csv(options.table, dtype=str, keep_default_na=False))
     with atomic_file(options.out) as temporary, plt.rc_context(STYLE):
         figure.savefig(temporary, format="svg", metadata={"Date": None})
-    report(f"{title(options.place)}: {options.out}")
+    report(f"drawn: {options.out}")
 
 
 def main() -> None:
     """Run the rule ``plot``."""
     parser = job_parser("Draw a figure.")
-    parser.add_argument("--place", required=True, help="fig3 to fig7")
+    parser.add_argument("--place", required=True, help="fig3 to fig7, or spectra")
     parser.add_argument("--table", type=Path, required=True, help="its CSV file")
     parser.add_argument("--out", type=Path, required=True, help="the SVG file")
     run_job(work, parser)

@@ -21,6 +21,7 @@ from .pretrain import train
 from .processes import joined, rank
 from .progress import Progress
 from .settings import checkpoint_path
+from .spectra import spectrum_name
 
 __all__: list[str] = []
 
@@ -55,8 +56,10 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             method = new_method(settings, fitted.channels, fitted.classes, seed).to(device)
             for epoch, state in states[seed].items():
                 method.load_state_dict(state)
-                predicted, measured = evaluate(method, fitted, scored, evaluation, seed)
+                predicted, measured, spectrum = evaluate(method, fitted, scored, evaluation, seed)
                 rows += [(seed, epoch, metric, value) for metric, value in measured.items()]
+                if spectrum is not None:
+                    predictions[spectrum_name(seed, epoch)] = spectrum
             predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last epoch
     metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
     metrics["config_hash"] = config_hash[:16]

@@ -79,7 +79,7 @@ def _try_all(grid: Mapping[str, Any], device: torch.device, options: argparse.Na
                 scores.setdefault(setting, []).append(-np.inf)
                 trials.append(trial | {"failed": str(error)})
                 continue
-            _, measured = evaluate(method, fitted, scored, grid["evaluation"], seed)
+            _, measured, _ = evaluate(method, fitted, scored, grid["evaluation"], seed)
             scores.setdefault(setting, []).append(measured[grid["metric"]])
             trials.append(trial | {metric: round(value, 6) for metric, value in measured.items()})
     chosen = choose(scores)

@@ -183,6 +183,14 @@ class Plan:
         modules = ("cells", "counterparts", "measured", "statistics", "tables")
         return self._with_runs(self._runs_of(place), modules, entries=self._entries(place))
 
+    def spectra(self) -> str:
+        """Return what the singular values over the training need to know of the plan, as JSON."""
+        return self._with_runs(self._evaluated_along(), ("spectra",))
+
+    def spectra_predictions(self) -> list[str]:
+        """Return the predictions of the runs that are evaluated along their training, which hold the singular values."""
+        return [path for run in self._evaluated_along() for path in _files_of(run, "predictions.npz")]
+
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""
         modules = ("cells", "measured", "orderings", "page", "statistics")
@@ -228,6 +236,14 @@ class Plan:
             ]
         names = {entry["run"] for entry in self._entries(place)}
         return [run for run in self.configured if (run.dataset == "digits" and run.name in names) or place in run.cells]
+
+    def _evaluated_along(self) -> list[Run]:
+        """Return the runs on the digits, as configured, whose embeddings are looked at along the training."""
+        return [
+            run
+            for run in self.runs
+            if run.dataset == "digits" and run.variation_of is None and run.training["snapshots"] and run.training["proj_dim"]
+        ]
 
     def _with_runs(self, runs: Sequence[Run], modules: Sequence[str], **more: Any) -> str:
         code = code_version(*(f"arb_suite.{name}" for name in modules))
@@ -287,6 +303,7 @@ class Plan:
             "tuned_of": run.variation_of if run.chosen_on else None,
             "choice": _choice_of(run),
             "metrics": _files_of(run, "metrics.csv"),
+            "predictions": _files_of(run, "predictions.npz"),
             "trainings": _files_of(run, "training.json"),
             "selected": run.selected,
         }

@@ -47,6 +47,7 @@ rule counterpart:
         " --out {output:q} --log {log:q}"
 
 
+# The figures, and the singular values
 rule plot:
     input:
         "results/{place}.csv",
@@ -57,7 +58,7 @@ rule plot:
     benchmark:
         "results/benchmarks/{place}_plot.tsv"
     wildcard_constraints:
-        place="fig[3-7]",
+        place="fig[3-7]|spectra",
     conda:
         "../envs/suite.yaml"
     threads: 1
@@ -65,6 +66,25 @@ rule plot:
         code=PLAN.plots(),
     shell:
         "exec python -m arb_suite plots --place {wildcards.place} --table {input:q} --out {output:q} --log {log:q}"
+
+
+# Singular values of the embeddings along the training
+rule spectra:
+    input:
+        PLAN.spectra_predictions(),
+    output:
+        "results/spectra.csv",
+    log:
+        "results/logs/spectra.log",
+    benchmark:
+        "results/benchmarks/spectra.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=PLAN.spectra(),
+    shell:
+        "exec python -m arb_suite spectra --plan {params.plan:q} --out {output:q} --log {log:q}"
 
 
 rule orderings:
