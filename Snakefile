@@ -54,6 +54,7 @@ rule all:
         "results/orderings.csv",
         "results/spectra.svg",
         "results/claims.csv",
+        "results/report.html",
 
 
 include: "workflow/rules/data.smk"
@@ -61,6 +62,7 @@ include: "workflow/rules/tune.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/audit.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/benchmarks.smk"

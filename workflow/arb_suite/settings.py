@@ -19,7 +19,7 @@ from .methods import known_methods
 from .printed import FOLDER
 from .variations import changed, check_tuning, describe, grid_of, tuned_runs, with_likes, with_variations
 
-__all__ = ["DATASETS", "EMBEDDED", "TRAINING_MODULES", "Run", "checkpoint_path", "plan_runs"]
+__all__ = ["DATASETS", "EMBEDDED", "TRAINING_MODULES", "Run", "checkpoint_path", "listed_names", "plan_runs"]
 
 # Names of the configuration, and of the paper's tables
 DATASETS = {
@@ -146,14 +146,14 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
     """
     validate(config, read_schema(SCHEMA), "")
     config = with_likes(config)
-    chosen = _names(config["datasets"], DATASETS, "data set")
+    chosen = listed_names(config["datasets"], DATASETS, "data set")
     configured = [dataset for dataset in DATASETS if dataset in config]
     known = {*known_methods()}
     for dataset in configured:
         check_tuning(dataset, config[dataset])
         known |= {*with_variations(dataset, config[dataset]), *tuned_runs(dataset, config[dataset])}
     methods = f"{', '.join(known_methods())}, and the runs in workflow/config"
-    wanted = set(_names(config["methods"], known, "method or run", methods)) if config["methods"] else None
+    wanted = set(listed_names(config["methods"], known, "method or run", methods)) if config["methods"] else None
     if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
         raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
     for dataset in chosen:
@@ -314,7 +314,7 @@ def _training_code(method: str) -> str:
     return code_version(*own, *shared, *(["arb_core"] if any(imports(module, "arb_core") for module in own) else []))
 
 
-def _names(text: str, known: Iterable[str], what: str, listed: str = "") -> list[str]:
+def listed_names(text: str, known: Iterable[str], what: str, listed: str = "") -> list[str]:
     """Return the names of a list with commas; `listed` is what a message says is known, all names if empty."""
     known = set(known)
     listed = f"known are {listed or ', '.join(sorted(known))}"

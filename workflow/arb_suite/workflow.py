@@ -13,7 +13,7 @@ from .cells import printed_file
 from .code_version import code_version
 from .jobs import PARENT, UserError, stop
 from .printed import FOLDER, Printed
-from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, plan_runs
+from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, listed_names, plan_runs
 from .variations import tuned_name, with_likes
 from .workloads import entries, workloads
 
@@ -43,6 +43,7 @@ class Plan:
         config = {key: WORDS.get(value, value) if isinstance(value, str) else value for key, value in config.items()}
         try:
             self.configured = plan_runs(config)
+            self.report_parts = _report_parts(config)
         except UserError as error:
             stop(str(error))
         self.runs = [run for run in self.configured if run.selected]
@@ -191,6 +192,10 @@ class Plan:
         """Return the predictions of the runs that are evaluated along their training, which hold the singular values."""
         return [path for run in self._evaluated_along() for path in _files_of(run, "predictions.npz")]
 
+    def report(self) -> str:
+        """Return what the report needs to know of the plan, as JSON."""
+        return self._with_runs(self.configured, ("report", "plots"))
+
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""
         modules = ("cells", "measured", "orderings", "page", "statistics")
@@ -319,6 +324,22 @@ class Plan:
                 grid = json.loads(self.grid(wildcards))
                 count += grid["seeds"] * sum(candidate["training"]["epochs"] for candidate in grid["candidates"])
         return count
+
+
+def _report_parts(config: Mapping[str, Any]) -> list[str]:
+    """Return the files that the report waits for; others it takes as they lie there, or says that they are missing."""
+    places = config["counterparts"]
+    parts = {
+        "claims": ["claims.csv"],
+        "table_main": ["table_main.csv"],
+        "tables": [f"{place}.csv" for place in places if place.startswith("table")],
+        "figures": [*(f"{place}.svg" for place in places if place.startswith("fig")), "spectra.svg"],
+        "tuned": ["table_tuned.csv"],
+        "glyphs": ["table_glyphs.csv"],
+        "orderings": ["orderings.csv"],
+    }
+    asked = listed_names(config["report"], parts, "part of the report") if config["report"] else parts
+    return [f"results/{file}" for part in asked for file in parts[part]]
 
 
 def _files_of(run: Run, name: str) -> list[str]:

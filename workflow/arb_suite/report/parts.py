@@ -1,0 +1,64 @@
+"""What of the results is there to be shown, and the command that makes what is not."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..jobs import UserError
+
+__all__ = ["COMMANDS", "Results"]
+
+# By the file that a part of the report needs
+COMMANDS = {
+    "claims.csv": "snakemake --cores all results/claims.csv",
+    "table_main.csv": "snakemake --cores all results/table_main.csv",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """
+    A folder of results, all of them or some.
+
+    Attributes
+    ----------
+    folder : Path
+        ``results``.
+
+    """
+
+    folder: Path
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """
+        Return a table, every field as it is written, or None where it was not made.
+
+        Raises
+        ------
+        UserError
+            If the file is there and cannot be read as CSV.
+
+        """
+        path = self.folder / name
+        if not path.exists():
+            return None
+        try:
+            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        except (OSError, ValueError) as error:  # pandas' and unicode errors are of the latter
+            raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error
+
+    def picture(self, name: str) -> str | None:
+        """Return an SVG file as the source of an image, or None where it was not made."""
+        path = self.folder / name
+        return as_source(path.read_bytes()) if path.exists() else None
+
+    def missing(self, name: str) -> str:
+        """Return the command that makes a file."""
+        return COMMANDS.get(name, f"snakemake --cores all {self.folder / name}")
+
+
+def as_source(svg: bytes) -> str:
+    """Return an SVG as the source of an image: inline, its identifiers would be those of the whole page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"

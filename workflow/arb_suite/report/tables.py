@@ -1,0 +1,88 @@
+"""The tables of results as the report shows them: printed and measured side by side, a row per run."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["METRICS", "blocks", "ordering_rows", "run_of"]
+
+METRICS = {
+    "linear_top1": "linear top-1",
+    "linear_top5": "linear top-5",
+    "knn5_top1": "kNN top-1",
+    "knn5_top5": "kNN top-5",
+}
+IDENTITY = {"method": "method", "variant": "variant", "setting": "setting", "proj_dim": "d", "pretrain_epochs": "epochs"}
+
+
+def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """
+    Turn a table of one row per number into blocks of one row per run.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns of ``results/table_main.csv``, strings.
+
+    Returns
+    -------
+    list of dict
+        By data set: ``dataset``; ``columns``, the headings of what tells the rows apart;
+        ``metrics``; ``printed`` and ``measured``, whether there is any such number;
+        ``rows`` with ``names``, ``cells`` (None where there is no such number), ``run``
+        and ``notes``; ``notes`` of all rows, where nothing was measured.
+
+    """
+    found = []
+    for dataset, of_data in table.groupby("dataset", sort=False):
+        columns = [
+            name for name in IDENTITY if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
+        ]
+        metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
+        rows = []
+        for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
+            repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
+            for _, of_row in of_run.groupby(repeats):
+                cells = {cell["metric"]: cell | {"interval": interval(cell)} for cell in of_row.to_dict("records")}
+                notes = list(dict.fromkeys(cell["note"] for cell in cells.values() if cell["note"]))
+                shown = [cells.get(metric) for metric in metrics]
+                rows.append({"names": names, "cells": shown, "notes": notes, "run": run_of(notes, dataset)})
+        measured = bool((of_data["measured"] != "").any())
+        found.append(
+            {
+                "dataset": dataset,
+                "columns": [IDENTITY[name] for name in columns],
+                "metrics": [METRICS[metric] for metric in metrics],
+                "printed": bool((of_data["paper"] != "").any()),
+                "measured": measured,
+                "rows": rows,
+                "notes": [] if measured else list(dict.fromkeys(note for row in rows for note in row["notes"])),
+            }
+        )
+    return found
+
+
+def run_of(notes: Sequence[str], dataset: str) -> str | None:
+    """Return the place, data set and name, of the run that notes name."""
+    data = dataset.lower().replace("-", "")
+    named = (re.search(r"\brun ([a-z0-9_]+)\b", note) for note in notes)
+    return next((f"{data}/{found[1]}" for found in named if found), None)
+
+
+def ordering_rows(orderings: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the orderings, each with its interval and the settings that it compares."""
+    return [
+        row
+        | {
+            "interval": interval(row),
+            "settings": "tuned" if row["claim"].endswith(".tuned") else "customary",
+        }
+        for row in orderings.to_dict("records")
+    ]
+
+
+def interval(row: dict[str, Any]) -> str:
+    """Return the interval of a row, if it has one."""
+    return f"[{row['ci_low']}, {row['ci_high']}]" if row["ci_low"] else ""

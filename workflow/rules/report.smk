@@ -1,0 +1,28 @@
+# One page with everything. It waits for the parts that the configuration names, and takes all else as it lies there.
+rule report:
+    input:
+        parts=PLAN.report_parts,
+        texts=[
+            f"workflow/report/{name}"
+            for name in [
+                "report.html.j2",
+                "report_macros.html.j2",
+                "report.css",
+                "report.js",
+                "report.yaml",
+            ]
+        ],
+        counterexamples="proofs_checks/search/counterexamples.yaml",
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=packed(PLAN.report()),
+    shell:
+        "exec python -m arb_suite report --plan {params.plan:q} --out {output:q} --log {log:q}"
