@@ -126,7 +126,9 @@ def _anchor(text: str) -> str:
 
 def _version() -> str:
     try:
-        described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True).stdout
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""  # not a clone, or no git
     return described.strip()

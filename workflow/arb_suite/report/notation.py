@@ -6,6 +6,7 @@ from markupsafe import Markup, escape
 
 __all__ = ["typeset"]
 
+MINUS = "\N{MINUS SIGN}"
 # Names stand alone: the "lambda" of lambda_param is none. A base of sub- and superscripts is one letter, a bracket or a norm.
 SYMBOLS = [
     (r"&lt;=", "≤"),
@@ -18,10 +19,13 @@ SYMBOLS = [
     (r"\|\|", "‖"),
     (r"(?<=[\w)\]>])\^\(([^()]+)\)", r"<sup>\1</sup>"),
     (r"(?<=[\w)\]>Σ])\^(\w)(?!\w*\.)", r"<sup>\1</sup>"),
-    (r"(?:(?<![\w.])(?P<base>d?[A-Za-z])|(?P<end>‖|</sup>|\)))_(?P<below>[A-Za-z0-9]+)", r"\g<base>\g<end><sub>\g<below></sub>"),
+    (
+        r"(?:(?<![\w.])(?P<base>d?[A-Za-z])|(?P<end>‖|</sup>|\)))_(?P<below>[A-Za-z0-9]+)",
+        r"\g<base>\g<end><sub>\g<below></sub>",
+    ),
     (r"(?<=</sub>)\^(\w)", r"<sup>\1</sup>"),
-    (r"(?<=[\s(\[,=])-(?=[\d(])", "−"),
-    (r"(?<=\s)-(?=\s)", "−"),
+    (r"(?<=[\s(\[,=])-(?=[\d(])", MINUS),
+    (r"(?<=\s)-(?=\s)", MINUS),
 ]
 
 

@@ -1,0 +1,283 @@
+"""The report as text: what is on it, that it says what is missing, and that it stands alone."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from shutil import copy
+
+import pandas as pd
+import pytest
+import yaml
+
+from arb_suite.jobs import UserError
+from arb_suite.report.claims import SOURCES, VERDICTS, chapters, findings, tally
+from arb_suite.report.job import render
+from arb_suite.report.notation import typeset
+from arb_suite.report.parts import Results
+from arb_suite.report.runs import overview, read_runs
+from arb_suite.report.tables import blocks, run_of
+from arb_suite.workflow import Plan
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results/reference"
+OUTLINE = yaml.safe_load((ROOT / "workflow/report/report.yaml").read_text(encoding="utf-8"))
+VOID = {"meta", "br", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and keeps what is looked at."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.words, self.ids, self.links, self.sources, self.images, self.headings = [], [], [], [], [], [], []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in given:
+            self.ids.append(given["id"])
+        if tag == "a":
+            self.links.append(given["href"])
+        if tag in ("img", "script", "link", "iframe"):
+            self.sources.append(given.get("src", given.get("href", "")))
+        if tag == "img":
+            self.images.append(given)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return pd.read_csv(REFERENCE / "claims.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def orderings():
+    return pd.read_csv(REFERENCE / "orderings.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture
+def plan_of_report(whole_plan):
+    return json.loads(whole_plan.report())
+
+
+def rendered(folder, plan):
+    return Page(render(Results(folder), plan, "v1"))
+
+
+@pytest.fixture
+def page(plan_of_report):
+    """The report of the reference results, which have no runs and no tables of the audit."""
+    return rendered(REFERENCE, plan_of_report)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_claim_is_there_with_its_verdict(plan_of_report, claims):
+    source = render(Results(REFERENCE), plan_of_report, "v1")
+    for claim in claims.to_dict("records"):
+        (article,) = re.findall(
+            rf'<article class="claim {claim["verdict"]}" id="{re.escape(claim["id"])}".*?</article>', source, re.S
+        )
+        text = Page(article).text
+        for value in (claim["id"], claim["verdict"], claim["where"], claim["check"]):
+            assert value in text
+
+
+def test_it_stands_alone_and_every_place_that_it_links_to_is_there(page):
+    assert all(source == "" or source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    inside = {link[1:] for link in page.links if link.startswith("#")}
+    assert inside <= set(page.ids)
+    assert len(inside) > 60
+    assert len(page.ids) == len(set(page.ids))
+    assert not [link for link in page.links if ":" in link or link.startswith("/")]
+
+
+def test_pictures_say_what_they_show_and_headings_skip_no_level(page):
+    assert len(page.images) >= 11
+    assert all(len(image["alt"]) > 40 for image in page.images)
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+
+
+def test_without_results_it_says_what_to_type(plan_of_report, tmp_path):
+    page = rendered(tmp_path, plan_of_report)
+    for command in (
+        "snakemake --cores all results/claims.csv",
+        "snakemake --cores all results/table_main.csv",
+        f"snakemake --cores all {tmp_path / 'table4.csv'}",
+        f"snakemake --cores all {tmp_path / 'fig6.svg'}",
+        f"snakemake --cores all {tmp_path / 'orderings.csv'}",
+    ):
+        assert command in page.text
+    assert "Nothing was trained yet" in page.text
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+def test_what_lies_there_is_shown_beside_what_is_missing(plan_of_report, tmp_path):
+    copy(REFERENCE / "table3.csv", tmp_path)
+    page = rendered(tmp_path, plan_of_report)
+    assert "Table 3 was not made" not in page.text
+    assert "Table 4 was not made" in page.text
+    assert "71.1" in page.text
+
+
+def test_a_damaged_table_is_told_by_name(plan_of_report, tmp_path):
+    (tmp_path / "claims.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"claims\.csv cannot be read"):
+        render(Results(tmp_path), plan_of_report, "v1")
+
+
+def test_what_is_in_a_table_is_no_html(plan_of_report, tmp_path, claims):
+    hostile = claims.head(1).assign(evidence='<script>alert("1")</script> & <b>')
+    hostile.to_csv(tmp_path / "claims.csv", index=False)
+    page = render(Results(tmp_path), plan_of_report, "v1")
+    assert page.count("<script>") == 1
+    assert "&lt;script&gt;alert" in page
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_claims_are_counted_by_source_and_verdict(claims):
+    counted = tally(claims)
+    assert [row["source"] for row in counted] == list(SOURCES)
+    assert sum(row["total"] for row in counted) == len(claims)
+    for row in counted:
+        assert sum(row["counts"].values()) == row["total"]
+        for verdict in VERDICTS:
+            assert row["counts"][verdict] == len(claims.query("source == @row['source'] and verdict == @verdict"))
+
+
+def test_every_claim_has_one_chapter(claims):
+    shown = [claim["id"] for chapter in chapters(claims, OUTLINE["chapters"]) for claim in chapter["claims"]]
+    assert sorted(shown) == sorted(claims["id"])
+    with pytest.raises(UserError, match=r"claim T1\.argmin has 0 chapters"):
+        chapters(claims, OUTLINE["chapters"][1:])
+    with pytest.raises(UserError, match=r"claim T1\.argmin has 2 chapters"):
+        chapters(claims, OUTLINE["chapters"] + OUTLINE["chapters"][:1])
+
+
+def test_a_finding_is_said_for_the_verdicts_that_it_is_written_for_alone(claims, orderings):
+    said = findings(claims, orderings, OUTLINE["findings"])
+    assert [finding["title"] for finding in said] == [entry["title"] for entry in OUTLINE["findings"]]
+    assert len(said) == 5
+    assert "19.70 points by the linear probe and 31.30 by kNN" in said[0]["text"]
+    for finding in said:  # none had to be named with its verdict
+        assert not any(f"{link['id']}: " in finding["text"] for link in finding["links"])
+    others = {"holds": "refuted", "refuted": "holds", "conditional": "inconclusive"}
+    turned = claims.assign(verdict=claims["verdict"].replace(others))
+    for before, after in zip(said[1:], findings(turned, orderings, OUTLINE["findings"])[1:], strict=True):
+        for link in before["links"]:
+            assert f"{link['id']}: {others[link['verdict']]}" in after["text"]
+
+
+def test_one_claim_that_differs_takes_a_finding_back(claims, orderings):
+    one = claims.assign(verdict=claims["verdict"].mask(claims["id"] == "T2.sum.fro", "inconclusive"))
+    (finding,) = (each for each in findings(one, orderings, OUTLINE["findings"]) if each["title"].startswith("Theorems 2"))
+    assert "upper bound" not in finding["text"]
+    assert "T2.sum.fro: inconclusive" in finding["text"]
+
+
+def test_findings_about_what_was_not_decided_are_left_out(claims, orderings):
+    assert findings(None, None, OUTLINE["findings"]) == []
+    assert [finding["title"] for finding in findings(None, orderings, OUTLINE["findings"])] == ["Collapse, measured"]
+    undecided = orderings.assign(verdict="not run")
+    assert "Collapse, measured" not in [finding["title"] for finding in findings(claims, undecided, OUTLINE["findings"])]
+
+
+@pytest.mark.parametrize(
+    ("plain", "html"),
+    [
+        ("||Z - B||_F <= 2", "‖Z \N{MINUS SIGN} B‖<sub>F</sub> ≤ 2"),
+        ("(Z^A)^T B^B", "(Z<sup>A</sup>)<sup>T</sup> B<sup>B</sup>"),
+        ("z^A_1 and s_min^2", "z<sup>A</sup><sub>1</sub> and s<sub>min</sub><sup>2</sup>"),
+        ("d^(3/4) sqrt(eta)", "d<sup>3/4</sup> √(eta)"),
+        ("linear_top1 in audit_cells.csv, T1.rank", "linear_top1 in audit_cells.csv, T1.rank"),
+        ("lambda_param 0.2, lambda = 1e-4", "lambda_param 0.2, λ = 1e-4"),
+        ("<b> & scipy.linalg.polar", "&lt;b&gt; &amp; scipy.linalg.polar"),
+    ],
+)
+def test_formulas_are_set_and_names_are_not(plain, html):
+    assert typeset(plain) == html
+
+
+# --- tables and runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_table_has_every_number_once(plan_of_report):
+    for name in ("table_main", "table2", "table3", "table4", "table5", "table_tuned", "table_glyphs"):
+        table = pd.read_csv(REFERENCE / f"{name}.csv", dtype=str, keep_default_na=False)
+        found = blocks(table)
+        cells = [cell for block in found for row in block["rows"] for cell in row["cells"] if cell]
+        for column in ("paper", "measured"):
+            assert sorted(cell[column] for cell in cells) == sorted(table[column])
+        assert all(len(row["cells"]) == len(block["metrics"]) for block in found for row in block["rows"])
+        assert all(len(row["names"]) == len(block["columns"]) for block in found for row in block["rows"])
+
+
+def test_the_run_of_a_row_is_the_one_that_its_note_names():
+    assert run_of(["run arb_d256 (groups 1): mean over seeds"], "digits") == "digits/arb_d256"
+    assert run_of(["not run: needs the images", "run simclr: mean"], "CIFAR-10") == "cifar10/simclr"
+    assert run_of(["not run: needs"], "CIFAR-10") is None
+
+
+@pytest.fixture
+def recorded(run, tmp_path, monkeypatch):
+    """Two runs, of which one was made, in two jobs."""
+    monkeypatch.chdir(tmp_path)
+    paths = [f"results/runs/digits/arb/seeds{i}-{i}/training.json" for i in range(2)]
+    for seed, path in enumerate(paths):
+        of_seed = {
+            "computed_on": ["cpu, float32"], "commit": "abc", "packages": {"torch": "2.15.0"}, "platform": "Linux",
+            "wall_seconds": 40.0 + seed, "data_hash": "d" * 64,
+        }  # fmt: skip
+        record = {"config_hash": "c" * 64, "settings": {"epochs": 20, "method": "arb"}, "seeds": {str(seed): of_seed}}
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_text(json.dumps(record), encoding="utf-8")
+    shared = {"dataset": "digits", "proj_dim": 256}
+    return [
+        run("ARB", 256) | shared | {"name": "arb", "trainings": paths},
+        run("SimCLR", 256) | shared | {"name": "simclr", "trainings": ["results/runs/digits/simclr/seeds0-0/training.json"]},
+    ]
+
+
+def test_a_run_has_its_configuration_files_and_time(recorded):
+    (found,) = read_runs(recorded)
+    assert (found["place"], found["seeds"], found["seconds"], found["hash"]) == ("digits/arb", [0, 1], 81.0, "c" * 16)
+    assert json.loads(found["settings"]) == {"epochs": 20, "method": "arb"}
+    assert found["files"] == ["runs/digits/arb/seeds0-0", "runs/digits/arb/seeds1-1"]
+    assert found["logs"] == ["logs/train/digits/arb/seeds0-0.log", "logs/train/digits/arb/seeds1-1.log"]
+    summed = overview([found])
+    assert (summed["runs"], summed["seeds"], summed["commits"]) == (1, 2, ["abc"])
+    assert overview([]) is None
+
+
+def test_a_damaged_record_is_told_by_name(recorded):
+    Path(recorded[0]["trainings"][1]).write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"seeds1-1/training\.json cannot be read"):
+        read_runs(recorded)
+
+
+def test_the_report_waits_for_what_is_asked(whole_config, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert Plan(whole_config | {"report": "claims"}).report_parts == ["results/claims.csv"]
+    whole = Plan(whole_config).report_parts
+    assert {"results/claims.csv", "results/table5.csv", "results/fig7.svg", "results/orderings.csv"} <= set(whole)
+    with pytest.raises(SystemExit, match=r"unknown part of the report 'claim' \(did you mean 'claims'\?\)"):
+        Plan(whole_config | {"report": "claim"})
