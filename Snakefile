@@ -22,6 +22,9 @@ configfile: "workflow/config/glyphs.yaml"
 configfile: "workflow/config/paper.yaml"
 
 
+report: "workflow/report/captions/workflow.rst"
+
+
 PLAN = Plan(config)
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from proofs_checks.ledger import read_ledger
 
 from arb_suite.audit import cli
 from arb_suite.audit.claims import claims_table, verdict_list
 from arb_suite.page import render_summary, render_text, render_tuned
+from arb_suite.report.claims import summary
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,6 +50,17 @@ def test_verdicts_of_the_readme_are_those_that_are_computed(paper):
         shown = re.search(rf"<!-- {name}: generated.*?-->\n(.*?)<!-- end of {name} -->", README, re.DOTALL)
         assert shown is not None
         assert shown[1] == verdict_list(claims)
+
+
+def test_what_was_found_stands_first_as_it_was_decided():
+    claims, orderings = (
+        pd.read_csv(REFERENCE / name, dtype=str, keep_default_na=False) for name in ("claims.csv", "orderings.csv")
+    )
+    outline = yaml.safe_load((ROOT / "workflow/report/report.yaml").read_text(encoding="utf-8"))
+    shown = re.search(r"<!-- found: generated.*?-->\n(.*?)<!-- end of found -->", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == summary(claims, orderings, outline["findings"])
+    assert README.index(shown[1]) < README.index("## ")
 
 
 def test_example_of_the_audit_prints_what_the_readme_shows(tmp_path, monkeypatch, capsys):

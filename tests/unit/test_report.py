@@ -188,10 +188,12 @@ def test_a_finding_is_said_for_the_verdicts_that_it_is_written_for_alone(claims,
 
 
 def test_one_claim_that_differs_takes_a_finding_back(claims, orderings):
-    one = claims.assign(verdict=claims["verdict"].mask(claims["id"] == "T2.sum.fro", "inconclusive"))
+    changed = "T2.sum.fro"
+    other = "inconclusive"
+    one = claims.assign(verdict=claims["verdict"].mask(claims["id"] == changed, other))
     (finding,) = (each for each in findings(one, orderings, OUTLINE["findings"]) if each["title"].startswith("Theorems 2"))
     assert "upper bound" not in finding["text"]
-    assert "T2.sum.fro: inconclusive" in finding["text"]
+    assert f"{changed}: {other}" in finding["text"]
 
 
 def test_findings_about_what_was_not_decided_are_left_out(claims, orderings):

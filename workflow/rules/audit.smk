@@ -11,8 +11,19 @@ rule audit:
         ],
         digits="workflow/config/digits.yaml",
     output:
-        claims="results/claims.csv",
-        tables=expand("results/audit_{name}.csv", name=AUDITS),
+        claims=report(
+            "results/claims.csv",
+            caption="../report/captions/claims.rst",
+            category="Claims",
+        ),
+        tables=[
+            report(
+                f"results/audit_{name}.csv",
+                caption="../report/captions/audit.rst",
+                category="Audit",
+            )
+            for name in AUDITS
+        ],
     log:
         "results/logs/audit.log",
     benchmark:

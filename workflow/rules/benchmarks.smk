@@ -10,7 +10,7 @@ rule pretraining_benchmark:
         "results/benchmarks/benchmark_pretraining.tsv"
     conda:
         "../envs/suite.yaml"
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         gpu=1,
     shell:
@@ -37,7 +37,7 @@ rule basis_benchmark:
         "results/benchmarks/benchmark_basis.tsv"
     conda:
         "../envs/suite.yaml"
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         gpu=1,
     shell:

@@ -8,7 +8,7 @@ rule throughput:
         "results/benchmarks/throughput.tsv"
     conda:
         "../envs/suite.yaml"
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         gpu=1,
     params:

@@ -14,7 +14,11 @@ rule report:
         ],
         counterexamples="proofs_checks/search/counterexamples.yaml",
     output:
-        "results/report.html",
+        report(
+            "results/report.html",
+            caption="../report/captions/report.rst",
+            category="Report",
+        ),
     log:
         "results/logs/report.log",
     benchmark:

@@ -4,10 +4,18 @@ rule table_main:
         printed="workflow/paper/tables.csv",
         template="workflow/report/table_main.html.j2",
     output:
-        table="results/table_main.csv",
+        table=report(
+            "results/table_main.csv",
+            caption="../report/captions/table_main.rst",
+            category="Tables",
+        ),
         page="results/table_main.html",
         text="results/table_main.txt",
-        orderings="results/orderings_main.csv",
+        orderings=report(
+            "results/orderings_main.csv",
+            caption="../report/captions/orderings.rst",
+            category="Orderings",
+        ),
         seeds="results/runs.csv",
     log:
         "results/logs/table_main.log",
@@ -30,7 +38,12 @@ rule counterpart:
         choices=lambda wildcards: PLAN.choices(wildcards.place),
         printed=lambda wildcards: str(PLAN.printed_file(wildcards.place)),
     output:
-        "results/{place}.csv",
+        report(
+            "results/{place}.csv",
+            caption="../report/captions/counterpart.rst",
+            category="Tables",
+            labels={"place": "{place}"},
+        ),
     log:
         "results/logs/{place}.log",
     benchmark:
@@ -52,7 +65,12 @@ rule plot:
     input:
         "results/{place}.csv",
     output:
-        "results/{place}.svg",
+        report(
+            "results/{place}.svg",
+            caption="../report/captions/plot.rst",
+            category="Figures",
+            labels={"place": "{place}"},
+        ),
     log:
         "results/logs/{place}_plot.log",
     benchmark:
@@ -97,7 +115,11 @@ rule orderings:
             name=["tables", "fig3", "fig4", "fig5", "fig6", "fig7"],
         ),
     output:
-        table="results/orderings.csv",
+        table=report(
+            "results/orderings.csv",
+            caption="../report/captions/orderings.rst",
+            category="Orderings",
+        ),
         text="results/orderings.txt",
     log:
         "results/logs/orderings.log",
@@ -117,7 +139,11 @@ rule table_glyphs:
     input:
         metrics=PLAN.metrics("glyphs"),
     output:
-        "results/table_glyphs.csv",
+        report(
+            "results/table_glyphs.csv",
+            caption="../report/captions/glyphs.rst",
+            category="Tables",
+        ),
     log:
         "results/logs/table_glyphs.log",
     benchmark:

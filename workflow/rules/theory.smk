@@ -75,7 +75,7 @@ rule theory_cost:
         "results/benchmarks/theory_cost.tsv"
     conda:
         "../envs/suite.yaml"
-    threads: workflow.cores or 1
+    threads: lambda wildcards: workflow.cores
     params:
         code=PLAN.theory(),
     shell:

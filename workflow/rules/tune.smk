@@ -27,7 +27,11 @@ rule table_tuned:
         metrics=PLAN.metrics("tuned"),
         trials=PLAN.choices("tuned"),
     output:
-        table="results/table_tuned.csv",
+        table=report(
+            "results/table_tuned.csv",
+            caption="../report/captions/tuned.rst",
+            category="Tables",
+        ),
         text="results/table_tuned.txt",
         trials="results/tuning.csv",
     log:

@@ -47,6 +47,9 @@ def claim_row(printed: Printed, claim: str) -> Mapping[str, str]:
 
 
 def verdict_list(table: pd.DataFrame) -> str:
-    """Return the claims and their verdicts as a Markdown table."""
-    rows = [f"| {row['id']} | {row['claim']} | {row['verdict']} |" for row in table.to_dict("records")]
+    """Return the claims and their verdicts as a Markdown table, in which a norm is no border of a column."""
+    claims = table["claim"].str.replace("|", r"\|")
+    rows = [
+        f"| {row['id']} | {claim} | {row['verdict']} |" for row, claim in zip(table.to_dict("records"), claims, strict=True)
+    ]
     return "\n".join(["| | claim | verdict |", "|---|---|---|", *rows]) + "\n"

@@ -10,7 +10,7 @@ import yaml
 
 from ..jobs import UserError
 
-__all__ = ["SOURCES", "VERDICTS", "chapters", "counterexamples", "findings", "tally"]
+__all__ = ["SOURCES", "VERDICTS", "chapters", "counterexamples", "findings", "summary", "tally"]
 
 # In the order of the report, with what they are to a reader
 VERDICTS = {
@@ -120,6 +120,19 @@ def _rows_of(
     rows = {row[key]: row for row in reversed(table.to_dict("records"))}
     decided = all(each in rows and rows[each]["verdict"] != "not run" for each in asked)
     return {each: rows[each] for each in asked} if decided else None
+
+
+def summary(claims: pd.DataFrame, orderings: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tally and the findings as Markdown."""
+    lines = [f"| claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
+    for row in tally(claims):
+        lines.append(f"| {row['meaning']} | {' | '.join(str(row['counts'][verdict]) for verdict in VERDICTS)} |")
+    lines.append("")
+    for i, finding in enumerate(findings(claims, orderings, outline), 1):
+        ids = ", ".join(f"`{link['id']}`" for link in finding["links"])
+        text = finding["text"].replace("_", r"\_")
+        lines.append(f"{i}. **{finding['title']}.** {text} ({ids})")
+    return "\n".join(lines) + "\n"
 
 
 def counterexamples(path: Path) -> dict[str, dict[str, Any]]:
