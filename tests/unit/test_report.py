@@ -210,6 +210,7 @@ def test_findings_about_what_was_not_decided_are_left_out(claims, orderings):
         ("(Z^A)^T B^B", "(Z<sup>A</sup>)<sup>T</sup> B<sup>B</sup>"),
         ("z^A_1 and s_min^2", "z<sup>A</sup><sub>1</sub> and s<sub>min</sub><sup>2</sup>"),
         ("d^(3/4) sqrt(eta)", "d<sup>3/4</sup> √(eta)"),
+        ("||Z||^2 Sigma^(-1/2)", "‖Z‖<sup>2</sup> Σ<sup>\N{MINUS SIGN}1/2</sup>"),
         ("linear_top1 in audit_cells.csv, T1.rank", "linear_top1 in audit_cells.csv, T1.rank"),
         ("lambda_param 0.2, lambda = 1e-4", "lambda_param 0.2, λ = 1e-4"),
         ("<b> & scipy.linalg.polar", "&lt;b&gt; &amp; scipy.linalg.polar"),

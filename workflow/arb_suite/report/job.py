@@ -104,8 +104,11 @@ def _table(results: Results, name: str, title: str) -> dict[str, Any]:
 
 
 def _figure(results: Results, name: str, says: str) -> dict[str, Any]:
-    title = f"Fig. {name[3:]}" if name.startswith("fig") else "Collapse, seen by singular values"
-    return {"name": name, "title": title, "says": says.strip(), "source": results.picture(f"{name}.svg")}
+    of_paper = name.startswith("fig")
+    title = f"Fig. {name[3:]}" if of_paper else "Collapse, seen by singular values"
+    where = " The paper's curves above, those measured on the embedded data below." if of_paper else ""
+    alt = f"{title}: {says.strip()}{where}"
+    return {"name": name, "title": title, "says": says.strip(), "alt": alt, "source": results.picture(f"{name}.svg")}
 
 
 def _rows(results: Results, name: str) -> list[dict[str, str]] | None:

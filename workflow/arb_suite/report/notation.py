@@ -17,8 +17,8 @@ SYMBOLS = [
     (r"(?<![\w.])sum_(\w)(?!\w)", r"∑<sub>\1</sub>"),
     (r"(?<![\w.])sqrt\(", "√("),
     (r"\|\|", "‖"),
-    (r"(?<=[\w)\]>])\^\(([^()]+)\)", r"<sup>\1</sup>"),
-    (r"(?<=[\w)\]>Σ])\^(\w)(?!\w*\.)", r"<sup>\1</sup>"),
+    (r"(?<=[\w)\]>‖])\^\(([^()]+)\)", r"<sup>\1</sup>"),
+    (r"(?<=[\w)\]>‖])\^(\w)(?!\w*\.)", r"<sup>\1</sup>"),
     (
         r"(?:(?<![\w.])(?P<base>d?[A-Za-z])|(?P<end>‖|</sup>|\)))_(?P<below>[A-Za-z0-9]+)",
         r"\g<base>\g<end><sub>\g<below></sub>",
@@ -26,6 +26,7 @@ SYMBOLS = [
     (r"(?<=</sub>)\^(\w)", r"<sup>\1</sup>"),
     (r"(?<=[\s(\[,=])-(?=[\d(])", MINUS),
     (r"(?<=\s)-(?=\s)", MINUS),
+    (r"(?<=<sup>)-", MINUS),
 ]
 
 
@@ -35,8 +36,8 @@ def typeset(text: str) -> Markup:
 
     Examples
     --------
-    >>> print(typeset("B_r^T B <= lambda, Z Sigma^(-1/2), s_min^2, not lambda_param 2_000 or x.y_z"))
-    B<sub>r</sub><sup>T</sup> B ≤ λ, Z Σ<sup>-1/2</sup>, s<sub>min</sub><sup>2</sup>, not lambda_param 2_000 or x.y_z
+    >>> print(typeset("B_r^T B <= lambda, Z Sigma^(1/2), s_min^2, not lambda_param 2_000 or x.y_z"))
+    B<sub>r</sub><sup>T</sup> B ≤ λ, Z Σ<sup>1/2</sup>, s<sub>min</sub><sup>2</sup>, not lambda_param 2_000 or x.y_z
 
     """
     html = str(escape(text))
