@@ -1,17 +1,23 @@
+import io
 import json
 import os
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 from snakemake.utils import update_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from arb_suite.files import write_archive
+from arb_suite.generated import draw_textures, draw_waves
+from arb_suite.image_files import check_file
 from arb_suite.printed import read_printed
 from arb_suite.settings import EMBEDDED
 from arb_suite.tables import read_cells
@@ -142,6 +148,44 @@ def measured():
         return pd.DataFrame(rows, columns=["dataset", "run", "seed", "epoch", "metric", "value"])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """A function that gives the bytes of a texture that was saved as an image."""
+
+    def encode(height, width, mode="RGB", form="JPEG", **options):
+        rng = np.random.default_rng(height + width)
+        pixels = draw_textures(draw_waves(1, rng)[0], height, width, rng)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).convert(mode).save(buffer, format=form, **{"quality": 90, **options})
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def listed():
+    """A function that writes files of these contents, and a list of them as it would be, whose path it returns."""
+
+    def write(root, files):
+        for part in ("train", "val"):
+            (root / part).mkdir()
+        for name, content in files.items():
+            (root / name).write_bytes(content)
+        found = [check_file(root, name) for name in files]
+        arrays = {
+            "path": np.array([os.fsencode(file.path) for file in found]),
+            "size": np.array([file.size for file in found], np.int64),
+            "crc": np.array([file.crc for file in found], np.uint32),
+            "labels": np.arange(len(found)),
+            "source": np.arange(len(found)),
+            "split": np.zeros(len(found), np.int8),
+        }
+        write_archive(root / "list.npz", arrays, {"classes": len(found)})
+        return root / "list.npz"
+
+    return write
 
 
 @pytest.fixture(scope="session")

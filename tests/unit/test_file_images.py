@@ -10,11 +10,11 @@ from torch import nn
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from arb_suite.decoders import decode
 from arb_suite.evaluate import features
-from arb_suite.file_images import decode, load_files, open_images
+from arb_suite.file_images import load_files, open_images
 from arb_suite.files import write_archive
-from arb_suite.generated import draw_textures, draw_waves, generate
-from arb_suite.image_files import check_file
+from arb_suite.generated import generate
 from arb_suite.imagefolder import build
 from arb_suite.jobs import UserError
 from arb_suite.photo_views import random_photo_view
@@ -54,33 +54,6 @@ def made(tmp_path_factory):
 def plain(made):
     """Pixels (H, W, 3) and class of each training image, as ImageFolder gives them."""
     return [(np.asarray(image), label) for image, label in ImageFolder(made / "train")]
-
-
-def listed(root, files):
-    """Write files of these contents and a list of them as it would be."""
-    for part in ("train", "val"):
-        (root / part).mkdir()
-    for name, content in files.items():
-        (root / name).write_bytes(content)
-    found = [check_file(root, name) for name in files]
-    arrays = {
-        "path": np.array([os.fsencode(file.path) for file in found]),
-        "size": np.array([file.size for file in found], np.int64),
-        "crc": np.array([file.crc for file in found], np.uint32),
-        "labels": np.arange(len(found)),
-        "source": np.arange(len(found)),
-        "split": np.zeros(len(found), np.int8),
-    }
-    write_archive(root / "list.npz", arrays, {"classes": len(found)})
-    return root / "list.npz"
-
-
-def encoded(path, height, width, mode="RGB", form="JPEG", quality=90):
-    """Return the bytes of a texture that was saved as an image."""
-    rng = np.random.default_rng(height + width)
-    pixels = draw_textures(draw_waves(1, rng)[0], height, width, rng)
-    Image.fromarray(pixels).convert(mode).save(path, format=form, quality=quality)
-    return path.read_bytes()
 
 
 def decoding_threads():
@@ -144,9 +117,9 @@ def test_attributes_are_those_of_the_list(made):
     assert np.array_equal(test.read(3).permute(1, 2, 0), image)
 
 
-def test_slow_files_keep_their_place(tmp_path):
+def test_slow_files_keep_their_place(listed, encoded, tmp_path):
     sizes = [(2000, 3000), (8, 9), (10, 8), (1500, 1000), (9, 9), (8, 8)]
-    files = {f"train/{i}.JPEG": encoded(tmp_path / "image", *size) for i, size in enumerate(sizes)}
+    files = {f"train/{i}.JPEG": encoded(*size) for i, size in enumerate(sizes)}
     data = load_files(listed(tmp_path, files), tmp_path, ["train"], workers=4, ahead=6)
     order = torch.tensor([[0, 1], [2, 4], [3, 5], [5, 0], [1, 1]])
     for batch, chosen in zip(data.batches(order), order.tolist(), strict=True):
@@ -158,8 +131,8 @@ def test_slow_files_keep_their_place(tmp_path):
     ("mode", "form"),
     [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG")],
 )
-def test_every_colour_space_becomes_rgb(mode, form, tmp_path):
-    encoded(tmp_path / "image", 21, 30, mode, form)
+def test_every_colour_space_becomes_rgb(mode, form, encoded, tmp_path):
+    (tmp_path / "image").write_bytes(encoded(21, 30, mode, form))
     image = decode(tmp_path / "image")
     with Image.open(tmp_path / "image") as opened:
         assert (opened.mode, opened.format) == (mode, form)
@@ -209,13 +182,13 @@ def test_images_are_opened_reduced_where_that_is_set(made):
     assert all(min(reduced.read(i).shape[1:]) <= 150 for i in range(len(reduced)))
 
 
-@pytest.mark.parametrize("longest", [None, 150])
+@pytest.mark.parametrize(("longest", "decoder"), [(None, "pillow"), (150, "pillow"), (150, "torchvision")])
 @pytest.mark.parametrize("resize", [40, 100])
-def test_an_encoder_is_evaluated_on_what_torchvision_makes_of_every_image_in_order(resize, longest, made):
+def test_an_encoder_is_evaluated_on_what_torchvision_makes_of_every_image_in_order(resize, longest, decoder, made):
     to_float = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(**NORMAL)]
     pipeline = v2.Compose([v2.Resize(resize), v2.CenterCrop(32), *to_float])
     expected = torch.stack([view for view, _ in ImageFolder(made / "val", pipeline)])
-    data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2, longest)
+    data = open_images(made / "list.npz", "imagenet1k", ["test"], made, 2, longest, decoder)
     found = features(nn.Flatten(), data, CENTRAL | {"resize": resize}).view_as(expected)
     enlarged = torch.tensor([min(image.size) < resize for image, _ in ImageFolder(made / "val")])
     assert enlarged.any() == (resize == 100)
@@ -290,8 +263,8 @@ def spoil(path, how):
         ("last", "has other bytes at its ends than listed"),
     ],
 )
-def test_a_file_that_is_no_longer_as_listed(how, problem, workers, tmp_path):
-    files = {f"train/{i}.JPEG": encoded(tmp_path / "image", 80 + i, 90) for i in range(6)}
+def test_a_file_that_is_no_longer_as_listed(how, problem, workers, listed, encoded, tmp_path):
+    files = {f"train/{i}.JPEG": encoded(80 + i, 90) for i in range(6)}
     data = load_files(listed(tmp_path, files), tmp_path, ["train"], workers=workers)
     for i in (3, 4):
         spoil(tmp_path / f"train/{i}.JPEG", how)
@@ -304,15 +277,15 @@ def test_a_file_that_is_no_longer_as_listed(how, problem, workers, tmp_path):
 
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 8191, 8192, 8193])
-def test_the_crc_is_that_of_the_list_at_any_size(size, tmp_path):
-    content = encoded(tmp_path / "image", 20, 20)
+def test_the_crc_is_that_of_the_list_at_any_size(size, listed, encoded, tmp_path):
+    content = encoded(20, 20)
     data = load_files(listed(tmp_path, {"train/a.JPEG": content + bytes(size - len(content))}), tmp_path, ["train"])
     assert data.read(0).shape == (3, 20, 20)
 
 
 @pytest.mark.parametrize("kind", ["no frame", "cut", "text"])
-def test_a_file_that_is_as_listed_and_cannot_be_decoded(kind, tmp_path):
-    whole = encoded(tmp_path / "image", 200, 200)
+def test_a_file_that_is_as_listed_and_cannot_be_decoded(kind, listed, encoded, tmp_path):
+    whole = encoded(200, 200)
     content = {
         "no frame": b"\xff\xd8\xff\xfe" + bytes(10000) + b"\xff\xd9",
         "cut": whole[: len(whole) // 2],

@@ -219,3 +219,8 @@ def test_images_in_files_are_reduced_before_a_batch_takes_the_memory_of_its_larg
         share = view["crop_area"][0] * view["crop_aspect"][0]  # of a square's area: the square of the crop's shorter side
         assert PAPER[dataset]["data"]["longest"] == math.ceil(view["size"] / math.sqrt(share)) == 915
         assert "longest" not in HOW_TO_GET_IT  # it changes what is learnt from, so runs are trained anew
+
+
+def test_images_in_files_are_decoded_by_pillow_unless_that_is_set():
+    for dataset in ("imagenet100", "imagenet1k"):
+        assert PAPER[dataset]["data"]["decoder"] == "pillow"

@@ -316,6 +316,13 @@ def test_the_hash_of_all_runs_changes_with_what_they_share(config, place, value)
     assert whose_hash_changes(config, **{place: value}) == set(config["digits"]["runs"])
 
 
+def test_the_decoder_changes_the_hash_of_the_runs_whose_images_it_decodes(whole_config):
+    before = {(run.dataset, run.name): run for run in plan_runs(whole_config)}
+    for run in plan_runs(changed(whole_config, **{"imagenet1k.data.decoder": "torchvision"})):
+        assert (run.config_hash != before[run.dataset, run.name].config_hash) == (run.dataset == "imagenet1k")
+        assert run.training["data"].get("decoder") == {"imagenet1k": "torchvision", "imagenet100": "pillow"}.get(run.dataset)
+
+
 def test_the_hash_of_a_run_does_not_change_with_what_it_overrides(config):
     runs = config["digits"]["runs"]
     own_hidden = {name for name in runs if "projector_hidden" in runs[name]}
@@ -429,6 +436,7 @@ BAD_TABLES = [
     ("digits.training.accumulate", 4, ["accumulate", "would change the method", "processes"]),
     ("glyphs.data.classes", 1, ["glyphs.data.classes", "minimum of 2"]),
     ("glyphs.data.nonsense", 1, ["glyphs.data", "nonsense"]),
+    ("imagenet1k.data.decoder", "nvjpeg", ["imagenet1k.data.decoder", "nvjpeg", "pillow", "torchvision"]),
 ]
 
 

@@ -170,7 +170,8 @@ def test_imagenet_is_read_from_its_files(clean_copy, tmp_path):
     generate("imagenet", workflow.folder / "data/imagenet100", 48, 20, 10)
     view = {"size": 64, "blur_kernel": 5}
     tiny = {
-        "data": {"sources": {"train": 48, "test": 20}, "generated": True},
+        # trained on images from torchvision's decoder, and evaluated on those from Pillow
+        "data": {"sources": {"train": 48, "test": 20}, "generated": True, "decoder": "torchvision"},
         "projector_hidden": 32,
         "threads": 2,
         "views": {"view_a": view, "view_b": view},

@@ -37,16 +37,16 @@ def features(encoder: nn.Module, data: ImageSet | FileSet, view: Mapping[str, An
     """
     Return what an encoder in evaluation mode makes of the images of a data set, (n, k); `view`: see `evaluation_view`.
 
-    Whatever files are reduced to for training, here Pillow reduces them to the length
-    that the view asks for, at once, which leaves nothing to resample: the pixels are
-    those of torchvision's ``Resize`` and ``CenterCrop``. Reduced to 915 first, natural
-    images of 1500 x 2000 pixels differed from them by 0.5 of 255 levels in the mean and
-    by up to 4, checkerboards by 2 and 9. Smaller images are enlarged on the device, with
-    the same result but for rounding.
+    Whatever decodes files for training, and whatever they are reduced to for it, here
+    Pillow does both, to the length that the view asks for, at once, which leaves nothing
+    to resample: the pixels are those of torchvision's ``Resize`` and ``CenterCrop``.
+    Reduced to 915 first, natural images of 1500 x 2000 pixels differed from them by 0.5
+    of 255 levels in the mean and by up to 4, checkerboards by 2 and 9. Smaller images are
+    enlarged on the device, with the same result but for rounding.
     """
     encoder.eval()
-    if isinstance(data, FileSet) and view is not None and "resize" in view:
-        data = replace(data, longest=view["resize"])
+    if isinstance(data, FileSet):
+        data = replace(data, decoder="pillow", longest=(view or {}).get("resize", data.longest))
     in_order = torch.arange(len(data)).split(OUTPUT_BATCH)
     return torch.cat([encoder(evaluation_view(batch, view)) for batch in data.batches(in_order)])
 

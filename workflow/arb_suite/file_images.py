@@ -5,17 +5,18 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import fsdecode
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from .decoders import DECODERS, alone_on, decode, decode_jpegs, is_common_jpeg
 from .files import read_archive
 from .folders import folder_of
 from .image_files import BLOCK, printable
@@ -23,34 +24,7 @@ from .images import Batch, ImageSet, load_images
 from .jobs import UserError
 from .renders import SPLITS
 
-__all__ = ["FileSet", "decode", "load_files", "open_images"]
-
-
-def decode(file: Path | BinaryIO, longest: int | None = None) -> Tensor:
-    """
-    Decode an image to RGB as the loader of torchvision's ImageFolder does.
-
-    Parameters
-    ----------
-    file : Path or binary file
-        In any format and colour space that Pillow reads.
-    longest : int, optional
-        See `FileSet`.
-
-    Returns
-    -------
-    (3, H, W) uint8 Tensor
-        Contiguous. What Pillow raises, of many kinds, is passed on.
-
-    """
-    with Image.open(file) as opened:
-        image = opened.convert("RGB")
-    shorter = min(image.size)
-    if longest is not None and shorter > longest:
-        # the sides that torchvision's Resize gives, and its default filter, which Pillow widens where an image shrinks
-        image = image.resize([side * longest // shorter for side in image.size], Image.Resampling.BILINEAR)
-    # numpy's copy, unlike that of torch, starts no threads of its own from each thread that decodes
-    return torch.from_numpy(np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)))
+__all__ = ["FileSet", "load_files", "open_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +47,7 @@ class FileSet:
     data_hash : str
         SHA-256 of the whole list.
     device : torch.device or str
-        Where `batches` puts images and labels.
+        Where `batches` puts images and labels; a GPU with its number, as `to` has it.
     workers : int
         Threads that decode, 1 or more. They change no byte of what comes.
     ahead : int
@@ -85,6 +59,11 @@ class FileSet:
         together, so one image of several megapixels takes memory for each of the
         others. It changes what views are drawn from, and so the views: None, no limit,
         keeps all pixels. It is for training; `evaluate.features` sets its own.
+    decoder : {"pillow", "torchvision"}
+        With torchvision one thread decodes the JPEGs of a batch, on the device if that is
+        an NVIDIA GPU, which then holds the `ahead` batches; it changes pixels a little, see
+        `decoders.decode_jpegs`. Pillow decodes what torchvision cannot, and everything for
+        `evaluate.features`.
     channels : int
         3.
 
@@ -103,6 +82,7 @@ class FileSet:
     workers: int = 1
     ahead: int = 2
     longest: int | None = None
+    decoder: str = "pillow"
     channels: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
@@ -110,13 +90,15 @@ class FileSet:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; it must be 1 or more")
+        if self.decoder not in DECODERS:
+            raise UserError(f"decoder is {self.decoder!r}; it must be {' or '.join(DECODERS)}")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def to(self, device: torch.device | str) -> "FileSet":
         """Return the same images; batches are copied to the device when they are yielded, and nothing waits for the copy."""
-        return replace(self, device=device)
+        return replace(self, device=torch.empty(0, device=device).device)  # with its number: each thread has a current GPU
 
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
         """
@@ -158,9 +140,9 @@ class FileSet:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def read(self, index: int) -> Tensor:
+    def read(self, index: int) -> Tensor | bytes:
         """
-        Read, verify and decode one image.
+        Read, verify and decode one image, if it is not for torchvision to decode.
 
         Parameters
         ----------
@@ -169,8 +151,9 @@ class FileSet:
 
         Returns
         -------
-        (3, H, W) uint8 Tensor
-            See `decode`.
+        (3, H, W) uint8 Tensor or bytes
+            See `decoders.decode`; or the content of a JPEG that torchvision decodes, with
+            the others of its batch.
 
         Raises
         ------
@@ -179,7 +162,7 @@ class FileSet:
             read or decoded.
 
         """
-        path = self.folder / fsdecode(self.paths[index])
+        path = self._path(index)
         try:
             size = path.stat().st_size  # of what may have become a pipe, whose opening would wait for its writer
             content = path.read_bytes() if size == self.lengths[index] else b""
@@ -190,13 +173,23 @@ class FileSet:
         # what image_files.check_file reads: all of a file of up to two blocks
         if zlib.crc32(content[max(BLOCK, len(content) - BLOCK) :], zlib.crc32(content[:BLOCK])) != self.crcs[index]:
             raise self._refusal(path, "has other bytes at its ends than listed")
+        return self._decoded(index, content, self.decoder)
+
+    def _decoded(self, index: int, content: bytes, decoder: str) -> Tensor | bytes:
+        """Decode an image with Pillow, or return it as it is for torchvision."""
         try:
+            if decoder == "torchvision" and is_common_jpeg(content):
+                return content
             return decode(io.BytesIO(content), self.longest)
         except MemoryError:
             raise
         except Exception as error:  # Pillow raises many kinds, and each means the same
             reason = printable(f"{type(error).__name__}: {error}").splitlines()[0]
-            raise self._refusal(path, f"cannot be decoded ({reason})", " with full: true, which decodes all of them") from error
+            how = " with full: true, which decodes all of them"
+            raise self._refusal(self._path(index), f"cannot be decoded ({reason})", how) from error
+
+    def _path(self, index: int) -> Path:
+        return self.folder / fsdecode(self.paths[index])
 
     def _refusal(self, path: Path, problem: str, how: str = "") -> UserError:
         advice = f"restore it, then delete {self.listing} and give the command again to check all files{how}"
@@ -212,22 +205,38 @@ class FileSet:
         return pool.submit(self._assemble, images, chosen.cpu())
 
     def _assemble(self, decoding: Sequence[Future], chosen: Tensor) -> Batch:
-        """Put decoded images, once they are there, into a batch in CPU memory."""
+        """Put images, once they are there, into a batch: in CPU memory, or on the GPU where torchvision decodes."""
         images = [future.result() for future in decoding]
-        pin = torch.device(self.device).type == "cuda"
-        sizes = torch.tensor([image.shape[1:] for image in images], pin_memory=pin)
-        padded = torch.empty((len(images), 3, *sizes.amax(dim=0).tolist()), dtype=torch.uint8, pin_memory=pin)
-        for place, image in zip(padded.numpy(), images, strict=True):
-            _, height, width = image.shape
-            place[:, :height, :width] = image.numpy()
-            place[:, height:] = 0
-            place[:, :height, width:] = 0
+        on_gpu = torch.device(self.device).type == "cuda"
+        decodes = on_gpu and self.decoder == "torchvision"
+        with alone_on(self.device) if decodes else nullcontext():
+            images = self._all_decoded(images, chosen)
+            sizes = torch.tensor([image.shape[1:] for image in images], pin_memory=on_gpu)
+            where = {"device": self.device} if decodes else {"pin_memory": on_gpu}
+            padded = torch.empty((len(images), 3, *sizes.amax(dim=0).tolist()), dtype=torch.uint8, **where)
+            for place, image in zip(padded if decodes else padded.numpy(), images, strict=True):
+                _, height, width = image.shape
+                place[:, :height, :width] = image if decodes else image.numpy()
+                place[:, height:] = 0
+                place[:, :height, width:] = 0
         labels = self.labels[chosen]
-        return Batch(padded, labels.pin_memory() if pin else labels, sizes)
+        return Batch(padded, labels.pin_memory() if on_gpu else labels, sizes)
+
+    def _all_decoded(self, images: Sequence[Tensor | bytes], chosen: Tensor) -> list[Tensor]:
+        """Return images with those that are left to torchvision decoded by it, or by Pillow if it cannot."""
+        left = [(i, index) for i, index in enumerate(chosen.tolist()) if isinstance(images[i], bytes)]
+        done = [*images]
+        if left:
+            decoded = decode_jpegs([images[i] for i, _ in left], self.longest, self.device)
+            for (i, index), image in zip(left, decoded, strict=True):
+                done[i] = self._decoded(index, images[i], "pillow") if image is None else image
+        return done
 
     def _placed(self, batch: Batch) -> Batch:
         """Return a batch on the device; memory that is pinned is not used again before the copy is done, torch sees to it."""
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in (batch.images, batch.labels))
+        if images.is_cuda:
+            images.record_stream(torch.cuda.current_stream(images.device))  # what it is on may be that of `alone_on`
         return Batch(images, labels, batch.sizes)
 
 
@@ -244,7 +253,7 @@ def load_files(path: Path, root: Path, splits: Sequence[str], **options: Any) ->
     splits : sequence of {"train", "validation", "test"}
         Which of them.
     **options
-        ``device``, ``workers``, ``ahead`` and ``longest`` of `FileSet`.
+        ``device``, ``workers``, ``ahead``, ``longest`` and ``decoder`` of `FileSet`.
 
     Returns
     -------
@@ -282,7 +291,13 @@ def load_files(path: Path, root: Path, splits: Sequence[str], **options: Any) ->
 
 
 def open_images(
-    path: Path, dataset: str, splits: Sequence[str], root: Path | None, workers: int, longest: int | None = None
+    path: Path,
+    dataset: str,
+    splits: Sequence[str],
+    root: Path | None,
+    workers: int,
+    longest: int | None = None,
+    decoder: str = "pillow",
 ) -> ImageSet | FileSet:
     """
     Open some splits of a data set: its images where the npz archive holds them, or else the files that it lists.
@@ -299,7 +314,7 @@ def open_images(
         The folder of the paper's data sets.
     workers : int
         Threads that decode.
-    longest : int, optional
+    longest, decoder
         See `FileSet`; of files alone.
 
     """
@@ -308,4 +323,4 @@ def open_images(
         return load_images(path, splits)
     if root is None:
         raise UserError(f"{path} lists files; give --root, the folder that holds them")
-    return load_files(path, folder_of(root, dataset), splits, workers=workers, longest=longest)
+    return load_files(path, folder_of(root, dataset), splits, workers=workers, longest=longest, decoder=decoder)

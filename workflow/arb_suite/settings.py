@@ -33,13 +33,14 @@ DATASETS = {
 EMBEDDED = ("digits", "glyphs")  # those that every clone has; the others are the paper's
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
-    *("compute", "determinism", "encoders", "file_images", "global_batch_norm", "images", "method", "optimizers"),
+    *("compute", "decoders", "determinism", "encoders", "file_images", "global_batch_norm", "images", "method", "optimizers"),
     *("photo_operations", "photo_parameters", "photo_views", "pretrain", "processes", "renders", "seeds", "trace", "views"),
 )
 # What settles how a trained encoder is evaluated
 EVALUATING_MODULES = (
     *(
         "compute",
+        "decoders",
         "determinism",
         "evaluate",
         "file_images",

@@ -72,8 +72,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
 
 
 def _images(options: argparse.Namespace, settings: Mapping[str, Any], splits: Sequence[str]) -> ImageSet | FileSet:
-    longest = settings["data"].get("longest")
-    return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"], longest)
+    files = {name: settings["data"][name] for name in ("longest", "decoder") if name in settings["data"]}
+    return open_images(options.data, settings["dataset"], splits, options.root, settings["threads"], **files)
 
 
 def _chosen(options: argparse.Namespace) -> Mapping[str, Any]:
