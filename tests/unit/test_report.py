@@ -115,6 +115,10 @@ def test_pictures_say_what_they_show_and_headings_skip_no_level(page):
     assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
 
 
+def test_the_same_results_give_the_same_bytes(plan_of_report):
+    assert render(Results(REFERENCE), plan_of_report, "v1") == render(Results(REFERENCE), plan_of_report, "v1")
+
+
 def test_without_results_it_says_what_to_type(plan_of_report, tmp_path):
     page = rendered(tmp_path, plan_of_report)
     for command in (

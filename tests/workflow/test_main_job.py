@@ -62,6 +62,27 @@ def test_metrics_are_those_of_the_predictions(finished):
                 assert value == pytest.approx(100 * (predictions[f"{metric}_seed{seed}"] == predictions["labels"]).mean())
 
 
+def test_the_report_shows_what_was_run_and_says_what_was_not(finished_copy):
+    workflow = finished_copy
+    workflow.target = "results/report.html"
+    asked = ("epochs=2", "seeds=3", "methods=arb,random_encoder", "report=table_main")
+    status, printed = workflow.run(config=asked)
+    assert status == 0, printed
+    page = (workflow.results / "report.html").read_text(encoding="utf-8")
+    for run in RUNS:
+        (row,) = re.findall(rf'<tr id="run-digits-{run}">.*?</tr>', page, re.DOTALL)
+        record = json.loads((workflow.results / f"runs/digits/{run}/seeds0-2/training.json").read_text(encoding="utf-8"))
+        assert record["config_hash"][:16] in row
+        assert f'href="#run-digits-{run}"' in page
+        for link in re.findall('href="([^"#]+)"', row):
+            assert (workflow.results / link).is_file()
+    assert "snakemake --cores all results/claims.csv" in page
+    assert "snakemake --cores all results/fig4.svg" in page
+    before = workflow.state()
+    status, printed = workflow.run(config=asked)
+    assert (status, workflow.state() == before) == (0, True)
+
+
 def test_every_run_can_be_traced(finished):
     description = json.loads((finished.results / "data/digits.json").read_text(encoding="utf-8"))
     hashes = {row["run"]: row["config_hash"] for row in table_of(finished, "runs.csv")}
