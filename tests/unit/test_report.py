@@ -238,6 +238,17 @@ def test_a_table_has_every_number_once(plan_of_report):
         assert all(len(row["names"]) == len(block["columns"]) for block in found for row in block["rows"])
 
 
+def test_printed_numbers_that_cannot_be_are_marked():
+    table = pd.read_csv(REFERENCE / "table_main.csv", dtype=str, keep_default_na=False)
+    cell = {"method": "BYOL", "proj_dim": "4096", "dataset": "ImageNet-100", "metric": "linear_top1", "as_printed": "80.09"}
+    cells = pd.DataFrame([cell | {"attainable": "no"}, cell | {"dataset": "CIFAR-10", "attainable": "yes"}])
+    found = blocks(table, cells)
+    marked = [cell for block in found for row in block["rows"] for cell in row["cells"] if cell and cell["impossible"]]
+    assert [(cell["method"], cell["dataset"], cell["paper"]) for cell in marked] == [("BYOL", "ImageNet-100", "80.09")]
+    assert [block["dataset"] for block in found if block["impossible"]] == ["ImageNet-100"]
+    assert not any(block["impossible"] for block in blocks(table))
+
+
 def test_the_run_of_a_row_is_the_one_that_its_note_names():
     assert run_of(["run arb_d256 (groups 1): mean over seeds"], "digits") == "digits/arb_d256"
     assert run_of(["not run: needs the images", "run simclr: mean"], "CIFAR-10") == "cifar10/simclr"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 import yaml
 
 from ..files import atomic_file
@@ -59,6 +60,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     orderings = results.table("orderings.csv")
     if orderings is None:
         orderings = results.table("orderings_main.csv")
+    cells = results.table("audit_cells.csv")
     runs = read_runs(plan["runs"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -76,7 +78,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         chapters=None if claims is None else of_claims.chapters(claims, outline["chapters"]),
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES),
         drawings={key: _drawn(key) for key in DRAWINGS},
-        tables=[_table(results, name, title) for name, title in TABLES.items()],
+        tables=[_table(results, name, title, cells) for name, title in TABLES.items()],
         orderings=None if orderings is None else ordering_rows(orderings),
         figures=[_figure(results, name, says) for name, says in outline["figures"].items()],
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
@@ -98,9 +100,9 @@ def _drawn(key: str) -> dict[str, str]:
     }
 
 
-def _table(results: Results, name: str, title: str) -> dict[str, Any]:
+def _table(results: Results, name: str, title: str, cells: pd.DataFrame | None) -> dict[str, Any]:
     table = results.table(f"{name}.csv")
-    return {"name": name, "title": title, "blocks": None if table is None else blocks(table)}
+    return {"name": name, "title": title, "blocks": None if table is None else blocks(table, cells)}
 
 
 def _figure(results: Results, name: str, says: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ METRICS = {
 IDENTITY = {"method": "method", "variant": "variant", "setting": "setting", "proj_dim": "d", "pretrain_epochs": "epochs"}
 
 
-def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
+def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[str, Any]]:
     """
     Turn a table of one row per number into blocks of one row per run.
 
@@ -25,6 +25,8 @@ def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
     ----------
     table : pandas.DataFrame
         With the columns of ``results/table_main.csv``, strings.
+    cells : pandas.DataFrame, optional
+        ``results/audit_cells.csv``: which printed numbers cannot be.
 
     Returns
     -------
@@ -32,10 +34,12 @@ def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
         By data set: ``dataset``; ``columns``, the headings of what tells the rows apart;
         ``metrics``; ``printed`` and ``measured``, whether there is any such number;
         ``rows`` with ``names``, ``cells`` (None where there is no such number), ``run``
-        and ``notes``; ``notes`` of all rows, where nothing was measured.
+        and ``notes``; ``notes`` of all rows, where nothing was measured;
+        ``impossible``, whether any cell is marked so.
 
     """
     found = []
+    impossible = set() if cells is None else _places(cells[cells["attainable"] == "no"], "as_printed")
     for dataset, of_data in table.groupby("dataset", sort=False):
         columns = [
             name for name in IDENTITY if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
@@ -45,9 +49,13 @@ def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
         for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
-                cells = {cell["metric"]: cell | {"interval": interval(cell)} for cell in of_row.to_dict("records")}
-                notes = list(dict.fromkeys(cell["note"] for cell in cells.values() if cell["note"]))
-                shown = [cells.get(metric) for metric in metrics]
+                by_metric = {
+                    cell["metric"]: cell
+                    | {"interval": interval(cell), "impossible": bool(_places(pd.DataFrame([cell]), "paper") & impossible)}
+                    for cell in of_row.to_dict("records")
+                }
+                notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
+                shown = [by_metric.get(metric) for metric in metrics]
                 rows.append({"names": names, "cells": shown, "notes": notes, "run": run_of(notes, dataset)})
         measured = bool((of_data["measured"] != "").any())
         found.append(
@@ -58,10 +66,16 @@ def blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "printed": bool((of_data["paper"] != "").any()),
                 "measured": measured,
                 "rows": rows,
+                "impossible": any(cell and cell["impossible"] for row in rows for cell in row["cells"]),
                 "notes": [] if measured else list(dict.fromkeys(note for row in rows for note in row["notes"])),
             }
         )
     return found
+
+
+def _places(cells: pd.DataFrame, number: str) -> set[tuple[str, ...]]:
+    """Return what tells a printed cell from all others, whatever table it stands in."""
+    return set(map(tuple, cells[["method", "proj_dim", "dataset", "metric", number]].values.tolist()))
 
 
 def run_of(notes: Sequence[str], dataset: str) -> str | None:
