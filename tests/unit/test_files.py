@@ -264,3 +264,26 @@ def test_no_code_of_a_state_is_executed(tmp_path):
         with pytest.raises(ValueError, match=r"crafted\.state does not hold a training state"):
             load_state(path)
         assert not touched.exists()
+
+
+def test_a_state_without_room_is_one_sentence_and_leaves_the_one_before(tmp_path):
+    """A limit on the size of files, in a process of its own, stands for a full disk."""
+    save_state(tmp_path / "seed0.state", {"weight": torch.ones(3)})
+    code = """
+import resource, signal, sys, torch
+from pathlib import Path
+from arb_suite.checkpoints import save_state
+from arb_suite.jobs import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    save_state(Path(sys.argv[1]), {"weight": torch.ones(100_000)})
+except UserError as error:
+    print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "seed0.state")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "seed0.state cannot be saved (File too large; 0 MB); make room" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["seed0.state"]
+    assert load_state(tmp_path / "seed0.state")["weight"].tolist() == [1, 1, 1]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from arb_suite.compute import compute_on
+from arb_suite.compute import Compute, compute_on
 from arb_suite.jobs import packed, read_resolved
 from arb_suite.plan import COLUMNS, costs, render
 from arb_suite.pretrain import train
@@ -159,6 +159,20 @@ def test_a_batch_that_does_not_fit_is_no_crash(whole_plan, monkeypatch):
     measured = measure(workload["training"], workload["evaluation"], 0.5, compute_on(workload["training"]["compute"]))
     assert set(measured) == {"failed"}
     assert "does not fit" in measured["failed"]
+
+
+def test_evaluation_is_timed_in_the_precision_that_it_has(whole_plan, monkeypatch):
+    workload = workload_of(whole_plan, "digits/arb_b32")
+    precisions = []
+    monkeypatch.setattr("arb_suite.throughput.set_precision", lambda method, precision: precisions.append(precision))
+    measure(workload["training"], workload["evaluation"], 0.0, Compute(torch.device("cpu"), torch.bfloat16))
+    assert precisions == [torch.bfloat16, torch.float32]  # training; runs are evaluated by methods made anew
+
+
+def test_another_machine_is_measured_again(whole_plan, monkeypatch):
+    here = whole_plan.machine()
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    assert whole_plan.machine() != here
 
 
 def test_every_selected_run_is_measured_and_counted(whole_plan):

@@ -115,3 +115,19 @@ def test_workers_that_deliver_in_bursts_are_no_faster_than_they_are(monkeypatch)
     rows = script.measure(of, torch.device("cpu"), rounds=1, count=6, workers=8, compiled=False)
     (step,) = (value for name, quantity, value, *_ in rows if (name, quantity) == ("reference", "step"))
     assert step > 0.02  # sleep is never shorter, however busy the machine
+
+
+def test_a_variant_that_does_not_fit_leaves_the_others(monkeypatch):
+    script = script_as_module(monkeypatch)
+    small = replace(script.CIFAR, batch=16, hidden=16, dimension=16)
+
+    def full(self):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(script.Reference, "try_out", full)
+    rows = script.measure(small, torch.device("cpu"), 1, 2, 0, False)
+    assert ("reference", "out of memory", "", "", 0) in rows
+    assert {quantity for name, quantity, *_ in rows if name == "reference"} == {"out of memory"}
+    quantities = {quantity for name, quantity, *_ in rows if name == "suite, float32"}
+    assert "views per second" in quantities
+    assert "times the reference" not in quantities

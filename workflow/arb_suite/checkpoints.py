@@ -12,17 +12,32 @@ from typing import Any
 import torch
 
 from .files import atomic_file
+from .jobs import UserError
 
 __all__ = ["load_state", "save_state"]
 
 
 def save_state(path: Path, state: Any) -> None:
-    """Write a nested dictionary of tensors and plain values."""
+    """
+    Write a nested dictionary of tensors and plain values.
+
+    Raises
+    ------
+    UserError
+        If there is no room, or no right to write; what was there before stays.
+
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     header = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(json.dumps(header).encode() + b"\n" + buffer.getvalue())
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(json.dumps(header).encode() + b"\n" + buffer.getvalue())
+    except OSError as error:
+        raise UserError(
+            f"the training state {path} cannot be saved ({error.strerror}; {len(buffer.getvalue()) / 1e6:.0f} MB); make room,"
+            " and give the same command again, which goes on from the state before"
+        ) from error
 
 
 def load_state(path: Path) -> Any:

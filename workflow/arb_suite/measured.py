@@ -31,8 +31,8 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
 
 
 def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return one row per dataset, run, seed, epoch and metric of the selected runs, with the hash of their settings."""
-    frames = [pd.DataFrame(columns=["dataset", "run", "seed", "epoch", "metric", "value", "config_hash"])]
+    """Return one row per dataset, run, seed, epoch and metric of the selected runs, with the hashes of settings and images."""
+    frames = [pd.DataFrame(columns=["dataset", "run", "seed", "epoch", "metric", "value", "config_hash", "data_hash"])]
     for run in runs:
         for path in run["metrics"] if run["selected"] else ():
             frame = pd.read_csv(path)

@@ -43,9 +43,11 @@ def _fitting(method: BaseMethod, views: Sequence[Tensor], labels: Tensor, genera
     while size > 2:
         size //= 2
         method.zero_grad(set_to_none=True)
+        momenta = []
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         try:
+            momenta += [torch.empty_like(parameter) for parameter in method.parameters() if parameter.requires_grad]
             method.loss([view[:size] for view in views], labels[:size], generator).backward()
         except torch.OutOfMemoryError:
             continue

@@ -263,13 +263,13 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         try:
             loss.backward()
+            average_gradients(method.parameters())
+            optimizer.step()
         except torch.OutOfMemoryError:
             fits = False
         if not fits:
             del loss
             raise out_of_memory(method, views, batch.labels, streams["method0"])
-        average_gradients(method.parameters())
-        optimizer.step()
         schedule.step()
         if looks and step + 1 < steps:
             after_step(losses)

@@ -33,24 +33,24 @@ DATASETS = {
 EMBEDDED = ("digits", "glyphs")  # those that every clone has; the others are the paper's
 # What settles how anything is trained, beside its method
 TRAINING_MODULES = (
-    *("compute", "decoders", "determinism", "encoders", "file_images", "global_batch_norm", "images", "method", "optimizers"),
-    *("photo_operations", "photo_parameters", "photo_views", "pretrain", "processes", "renders", "seeds", "trace", "views"),
+    *("compute", "decoders", "determinism", "encoders", "file_images", "global_batch_norm", "image_files", "images", "method"),
+    *(
+        "optimizers",
+        "photo_operations",
+        "photo_parameters",
+        "photo_views",
+        "pretrain",
+        "processes",
+        "renders",
+        "seeds",
+        "trace",
+    ),
+    "views",
 )
 # What settles how a trained encoder is evaluated
 EVALUATING_MODULES = (
-    *(
-        "compute",
-        "decoders",
-        "determinism",
-        "evaluate",
-        "file_images",
-        "images",
-        "photo_operations",
-        "photo_views",
-        "seeds",
-        "train",
-        "views",
-    ),
+    *("compute", "decoders", "determinism", "evaluate", "file_images", "image_files", "images", "photo_operations"),
+    *("photo_views", "seeds", "train", "views"),
 )
 HOW_TO_GET_IT = ("full",)  # settings of data that do not change it
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
@@ -251,7 +251,7 @@ def _resolve(
             "compute": settings["compute"],
             **training,
             "code": _training_code(run["method"]),
-            "packages": _packages(),
+            "packages": _packages(photographs),
         },
         evaluation={
             "score_on": settings["score_on"],
@@ -259,6 +259,7 @@ def _resolve(
             "view": {"size": settings["views"][views[0]]["size"], **resized, **normalised} if photographs else None,
             "top5": photographs,
             "code": code_version("arb_core.scaling", *(f"arb_suite.{name}" for name in EVALUATING_MODULES)),
+            "packages": _packages(photographs),
         },
         selected=selected,
         variation_of=run.get("of"),
@@ -303,8 +304,10 @@ def _tuned(name: str, chosen_on: str, candidates: Mapping[str, Run]) -> Run:
 
 
 @cache
-def _packages() -> dict[str, str]:
-    return {name: version(name) for name in ("lightly", "torch")}
+def _packages(photographs: bool) -> dict[str, str]:
+    """Return the versions of what settles results beside the suite's code; of photographs also what decodes them."""
+    names = ("lightly", "torch", *(("pillow", "torchvision") if photographs else ()))
+    return {name: version(name) for name in names}
 
 
 @cache

@@ -86,6 +86,7 @@ def measure(training: Mapping[str, Any], evaluation: Mapping[str, Any], seconds:
             return {"failed": str(error)}
         state["optimizer"] = steps.optimizer.state_dict()
     images = _as_evaluated(images, view)
+    set_precision(method, torch.float32)  # as runs are evaluated
     found, forward = _timed(lambda: features(method.encoder, images, view))
     memory = _peak(compute.device) if timed_batch == batch_size else None
     return {
@@ -220,7 +221,10 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
             training = workload["training"]
             compute = compute_on(training["compute"])
             compute_deterministically(training["threads"], compute.device)
-            measured[key] = measure(training, workload["evaluation"], options.seconds / len(workloads), compute)
+            try:
+                measured[key] = measure(training, workload["evaluation"], options.seconds / len(workloads), compute)
+            except torch.OutOfMemoryError:  # outside a step, which says more
+                measured[key] = {"failed": f"batch_size {training['batch_size']} does not fit into the memory of the device"}
             measured[key]["computed_on"] = compute.name
             found = measured[key].get("failed") or f"{measured[key]['step_seconds']:.3f} s a step of {training['batch_size']}"
             report(f"{i} of {len(workloads)}: {workload['name']}: {found}")

@@ -62,7 +62,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
                     predictions[spectrum_name(seed, epoch)] = spectrum
             predictions |= {f"{metric}_seed{seed}": classes for metric, classes in predicted.items()}  # of the last epoch
     metrics = pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value"]).round({"value": 6})
-    metrics["config_hash"] = config_hash[:16]
+    metrics["config_hash"], metrics["data_hash"] = config_hash[:16], fitted.data_hash[:16]
     save_state(options.encoders, states)
     write_json(options.training, {"run": options.name, "config_hash": config_hash, "settings": settings, "seeds": records})
     write_npz(options.predictions, **predictions)

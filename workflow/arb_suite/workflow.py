@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from .cells import printed_file
 from .code_version import code_version
+from .gpus import visible_gpus
 from .jobs import PARENT, UserError, stop
 from .printed import FOLDER, Printed
 from .settings import DATASETS, EMBEDDED, TRAINING_MODULES, Run, listed_names, plan_runs
@@ -205,6 +207,15 @@ class Plan:
         """Return the kinds of runs that take a time of their own, by key, as JSON."""
         modules = ("arb_core", "arb_suite.methods", "arb_suite.throughput", *(f"arb_suite.{name}" for name in TRAINING_MODULES))
         return _json({"workloads": workloads(self.runs), "code": code_version(*modules)})
+
+    @staticmethod
+    def machine() -> str:
+        """Return what tells this machine from others: its name, cores and visible GPUs."""
+        try:
+            gpus = visible_gpus()
+        except UserError as error:
+            stop(str(error))
+        return f"{platform.node()}, {os.cpu_count()} cores, GPUs: {', '.join(gpus) or 'none'}"
 
     def costs(self) -> str:
         """Return what the estimate of costs needs to know of the plan, as JSON."""

@@ -15,7 +15,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +149,10 @@ class Suite:
             self.model.step(views, clock)
             yield clock.parts()
 
+    def try_out(self) -> None:
+        """Make what a first step makes, and is not to be counted."""
+        steps_of(self, 3)
+
     def base_seconds(self) -> float:
         """Return what the bases take of the loss, of the embeddings of the last step."""
         clock, groups = Clock(self.device), self.of.groups
@@ -193,6 +197,11 @@ class Reference:
         data = RandomPhotographs(of, of.batch * (self.warm + counted))
         on_gpu = device.type == "cuda"
         self.loader = DataLoader(data, of.batch, num_workers=workers, persistent_workers=workers > 0, pin_memory=on_gpu)
+        self.shape = (of.batch, 3, of.size, of.size)
+
+    def try_out(self) -> None:
+        """Make what a first step makes; the loader's own first batches are left out of the count elsewhere."""
+        self.model.step([torch.zeros(self.shape, device=self.device)] * 2, Clock(self.device))
 
     def steps(self, count: int) -> Iterator[list[float]]:
         """Make steps over a pass through the loader; give the seconds of the parts of each but the first ones."""
@@ -217,17 +226,29 @@ def steps_of(variant: Suite | Reference, count: int) -> list[list[float]]:
     return list(variant.steps(count))
 
 
+def fitting(make: Callable[[], Suite | Reference]) -> Suite | Reference | None:
+    """Return a variant that has made a step, or None if there is no memory for them: another one may need less."""
+    try:
+        variant = make()
+        variant.try_out()
+        return variant
+    except torch.OutOfMemoryError:
+        pass  # what it held is free when this clause has ended
+    torch.cuda.empty_cache()
+    return None
+
+
 def measure(of: Configuration, device: torch.device, rounds: int, count: int, workers: int, compiled: bool) -> list[tuple]:
     """Return (variant, quantity, value, unit, n) of one configuration."""
-    variants: dict[str, Suite | Reference] = {"reference": Reference(of, device, count, workers)}
-    variants["suite, float32"] = Suite(of, device, torch.float32)
+    makers: dict[str, Callable[[], Suite | Reference]] = {
+        "reference": lambda: Reference(of, device, count, workers),
+        "suite, float32": lambda: Suite(of, device, torch.float32),
+    }
     if device.type == "cuda":
-        variants["suite, bfloat16"] = Suite(of, device, torch.bfloat16)
+        makers["suite, bfloat16"] = lambda: Suite(of, device, torch.bfloat16)
         if compiled:
-            variants["suite, bfloat16, compiled"] = Suite(of, device, torch.bfloat16, compiled=True)
-    for variant in variants.values():
-        if isinstance(variant, Suite):
-            steps_of(variant, 3)
+            makers["suite, bfloat16, compiled"] = lambda: Suite(of, device, torch.bfloat16, compiled=True)
+    variants = {name: variant for name, make in makers.items() if (variant := fitting(make)) is not None}
     took: dict[str, list[list[float]]] = {name: [] for name in variants}
     means: dict[str, list[float]] = {name: [] for name in variants}
     peak = dict.fromkeys(variants, 0)
@@ -239,7 +260,7 @@ def measure(of: Configuration, device: torch.device, rounds: int, count: int, wo
             took[name] += steps
             means[name].append(statistics.mean(map(sum, steps)))
             peak[name] = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
-    rows = []
+    rows: list[tuple] = [(name, "out of memory", "", "", 0) for name in makers if name not in variants]
     seconds = {name: statistics.median(of_rounds) for name, of_rounds in means.items()}
     for name, steps in took.items():
         n = len(steps)
@@ -247,11 +268,12 @@ def measure(of: Configuration, device: torch.device, rounds: int, count: int, wo
         rows.append((name, "views per second", 2 * of.batch / seconds[name], "1/s", n))
         total = sum(map(sum, steps))
         rows += [(name, f"share of {part}", sum(s[i] for s in steps) / total, "", n) for i, part in enumerate(PARTS)]
-        rows.append((name, "times the reference", seconds["reference"] / seconds[name], "", n))
+        if "reference" in seconds:
+            rows.append((name, "times the reference", seconds["reference"] / seconds[name], "", n))
         hours = of.epochs * (of.images // of.batch) * seconds[name] / 3600
         rows.append((name, f"estimated hours of {of.epochs} epochs", hours, "h", n))
         if device.type == "cuda":
-            rows.append((name, "peak memory, all variants in it", peak[name] / 1e9, "GB", n))
+            rows.append((name, "peak memory, all variants' parameters in it", peak[name] / 1e9, "GB", n))
         if isinstance(variants[name], Suite):
             rows.append((name, "base as share of the step", variants[name].base_seconds() / seconds[name], "", 3))
     return rows
@@ -281,10 +303,7 @@ def main() -> None:
         columns = ["configuration", "batch", "dimension", "variant", "quantity", "value", "unit", "n", "device", "torch"]
         writer.writerow(columns)
         for of in configurations:
-            try:
-                rows = measure(of, device, rounds, count, options.workers, options.compile)
-            except torch.OutOfMemoryError:
-                rows = [("all", "out of memory", "", "", 0)]
+            rows = measure(of, device, rounds, count, options.workers, options.compile)
             for variant, quantity, value, unit, n in rows:
                 shown = f"{value:.4g}" if value != "" else ""
                 writer.writerow([of.name, of.batch, of.dimension, variant, quantity, shown, unit, n, name, torch.__version__])

@@ -13,6 +13,8 @@ rule throughput:
         gpu=1,
     params:
         workloads=packed(PLAN.workloads()),
+        # What was measured on another machine is measured again
+        machine=lambda wildcards: PLAN.machine(),
     shell:
         "exec python -m arb_suite throughput --workloads {params.workloads:q} --out {output:q} --log {log:q}"
 
