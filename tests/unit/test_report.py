@@ -147,8 +147,32 @@ def test_a_damaged_table_is_told_by_name(plan_of_report, tmp_path):
         render(Results(tmp_path), plan_of_report, "v1")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda claims: claims.head(20), r"claims\.csv lacks T4\.max, T5\.grad, T5\.orth\.fullrank and 36 more"),
+        (lambda claims: claims.assign(verdict="true"), "has the verdict 'true'"),
+        (lambda claims: claims.drop(columns="verdict"), r"claims\.csv has no column verdict"),
+    ],
+)
+def test_claims_that_are_not_whole_are_refused(plan_of_report, tmp_path, claims, change, said):
+    change(claims).to_csv(tmp_path / "claims.csv", index=False)
+    with pytest.raises(UserError, match=f"{said}.*; delete it"):
+        render(Results(tmp_path), plan_of_report, "v1")
+
+
+def test_generated_images_are_told_apart(plan_of_report, tmp_path):
+    table = pd.read_csv(REFERENCE / "table_main.csv", dtype=str, keep_default_na=False)
+    of_cifar = table["dataset"] == "CIFAR-10"
+    table.loc[of_cifar, "note"] = "run arb_d256: mean over seeds, 40 GENERATED images in the format of CIFAR-10"
+    table.to_csv(tmp_path / "table_main.csv", index=False)
+    text = rendered(tmp_path, plan_of_report).text
+    assert "GENERATED images in the format of CIFAR-10:" in text
+    assert "GENERATED images in the format of CIFAR-100" not in text
+
+
 def test_what_is_in_a_table_is_no_html(plan_of_report, tmp_path, claims):
-    hostile = claims.head(1).assign(evidence='<script>alert("1")</script> & <b>')
+    hostile = claims.assign(evidence='<script>alert("1")</script> & <b>')
     hostile.to_csv(tmp_path / "claims.csv", index=False)
     page = render(Results(tmp_path), plan_of_report, "v1")
     assert page.count("<script>") == 1
@@ -181,7 +205,7 @@ def test_a_finding_is_said_for_the_verdicts_that_it_is_written_for_alone(claims,
     said = findings(claims, orderings, OUTLINE["findings"])
     assert [finding["title"] for finding in said] == [entry["title"] for entry in OUTLINE["findings"]]
     assert len(said) == 5
-    assert "19.70 points by the linear probe and 31.30 by kNN" in said[0]["text"]
+    assert "the base gains 19.70 [16.20, 23.20] and 31.30 [27.82, 34.78]" in said[0]["text"]
     for finding in said:  # none had to be named with its verdict
         assert not any(f"{link['id']}: " in finding["text"] for link in finding["links"])
     others = {"holds": "refuted", "refuted": "holds", "conditional": "inconclusive"}
@@ -213,10 +237,11 @@ def test_findings_about_what_was_not_decided_are_left_out(claims, orderings):
         ("||Z - B||_F <= 2", "‖Z \N{MINUS SIGN} B‖<sub>F</sub> ≤ 2"),
         ("(Z^A)^T B^B", "(Z<sup>A</sup>)<sup>T</sup> B<sup>B</sup>"),
         ("z^A_1 and s_min^2", "z<sup>A</sup><sub>1</sub> and s<sub>min</sub><sup>2</sup>"),
-        ("d^(3/4) sqrt(eta)", "d<sup>3/4</sup> √(eta)"),
+        ("d^(3/4) sqrt(eta)", "d<sup>3/4</sup> √η"),
         ("||Z||^2 Sigma^(-1/2)", "‖Z‖<sup>2</sup> Σ<sup>\N{MINUS SIGN}1/2</sup>"),
         ("linear_top1 in audit_cells.csv, T1.rank", "linear_top1 in audit_cells.csv, T1.rank"),
-        ("lambda_param 0.2, lambda = 1e-4", "lambda_param 0.2, λ = 1e-4"),
+        ("lambda_param 0.2, lambda = 1e-4", "lambda_param 0.2, λ = 10<sup>\N{MINUS SIGN}4</sup>"),
+        ("9 m^3. <z_i, b_i>", "9 m<sup>3</sup>. ⟨z<sub>i</sub>, b<sub>i</sub>⟩"),
         ("<b> & scipy.linalg.polar", "&lt;b&gt; &amp; scipy.linalg.polar"),
     ],
 )
@@ -263,7 +288,8 @@ def recorded(run, tmp_path, monkeypatch):
     for seed, path in enumerate(paths):
         of_seed = {
             "computed_on": ["cpu, float32"], "commit": "abc", "packages": {"torch": "2.15.0"}, "platform": "Linux",
-            "wall_seconds": 40.0 + seed, "data_hash": "d" * 64,
+            "wall_seconds": 40.0 + seed, "data_hash": "d" * 64, "began": "2026-11-01T10:00:00+00:00",
+            "ended": f"2026-11-01T10:0{seed + 1}:00+00:00",
         }  # fmt: skip
         record = {"config_hash": "c" * 64, "settings": {"epochs": 20, "method": "arb"}, "seeds": {str(seed): of_seed}}
         Path(path).parent.mkdir(parents=True)
@@ -283,6 +309,11 @@ def test_a_run_has_its_configuration_files_and_time(recorded):
     assert found["logs"] == ["logs/train/digits/arb/seeds0-0.log", "logs/train/digits/arb/seeds1-1.log"]
     summed = overview([found])
     assert (summed["runs"], summed["seeds"], summed["commits"]) == (1, 2, ["abc"])
+    assert (summed["began"][11:16], summed["ended"][11:16], summed["on_paper"]) == ("10:00", "10:02", False)
+    tuned = recorded[0] | {"name": "arb_tuned"}
+    again = read_runs([recorded[0], tuned])
+    assert [run["same_as"] for run in again] == [None, "digits/arb"]
+    assert overview(again)["hours"] == summed["hours"]  # one training counts once
     assert overview([]) is None
 
 

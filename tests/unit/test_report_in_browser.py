@@ -62,14 +62,28 @@ addEventListener("load", () => {
 
 
 @pytest.fixture(scope="module")
-def page():
-    """The report of the reference results."""
+def page(tmp_path_factory):
+    """The report of the reference results, and of a printed number that cannot be."""
+    results = tmp_path_factory.mktemp("report") / "results"
+    shutil.copytree(REFERENCE, results)
+    cell = {"place": "Table 1", "method": "BYOL", "variant": "asymmetric", "proj_dim": "4096", "dataset": "ImageNet-100"}
+    cell |= {"metric": "linear_top1", "as_printed": "80.09", "attainable": "no", "source": "", "source_difference": ""}
+    cell |= dict.fromkeys(("n_eval", "nearest_below", "nearest_above"), "1")
+    pd.DataFrame([cell]).to_csv(results / "audit_cells.csv", index=False)
+    for name, columns in {
+        "published": "rows dataset metric best_printed printed best_with_published with_published same_method lead_then",
+        "sizes": "series dataset reading accuracies nominal_n attainable_over_nominal_n n explained expected fit",
+        "settings": "id setting data paper release suite",
+    }.items():
+        pd.DataFrame([dict.fromkeys(columns.split(), "something that is long enough to be wrapped")]).to_csv(
+            results / f"audit_{name}.csv", index=False
+        )
     config = {}
     for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs", "paper"):
         update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return render(Results(REFERENCE), json.loads(Plan(config).report()), "v1")
+        return render(Results(results), json.loads(Plan(config).report()), "v1")
 
 
 def browse(page, folder, width):
@@ -109,7 +123,7 @@ def test_an_error_would_be_seen(page, tmp_path):
     broken = page.replace(
         "</body>", "<script>missing.thing()</script><div style='width: 3000px'>wide</div><a href='#nowhere'>x</a></body>"
     )
-    broken = broken.replace("<main>", "<main><div style='width: 3000px'>wide</div>")
+    broken = broken.replace('<main id="main">', "<main id='main'><div style='width: 3000px'>wide</div>")
     found, said = browse(broken, tmp_path, 800)
     assert any("missing is not defined" in line for line in said)
     assert found["scrolls"] > 800

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .files import read_choice
+from .jobs import UserError
 
 __all__ = ["read_metrics", "read_traces", "values_of", "with_choices"]
 
+METRICS = ["seed", "epoch", "metric", "value", "config_hash", "data_hash"]
 Run = Mapping[str, Any]  # of the plan, as `workflow.Plan` hands it to the jobs
 
 
@@ -32,10 +34,15 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
 
 def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per dataset, run, seed, epoch and metric of the selected runs, with the hashes of settings and images."""
-    frames = [pd.DataFrame(columns=["dataset", "run", "seed", "epoch", "metric", "value", "config_hash", "data_hash"])]
+    frames = [pd.DataFrame(columns=["dataset", "run", *METRICS])]
     for run in runs:
         for path in run["metrics"] if run["selected"] else ():
-            frame = pd.read_csv(path)
+            try:
+                frame = pd.read_csv(path)
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path} cannot be read ({error}); delete its folder and give the command again") from error
+            if missing := [name for name in METRICS if name not in frame]:
+                raise UserError(f"{path} has no column {', '.join(missing)}; delete its folder and give the command again")
             frame.insert(0, "run", run["name"])
             frame.insert(0, "dataset", run["dataset"])
             frames.append(frame)

@@ -136,6 +136,9 @@ def render(table: pd.DataFrame) -> str:
     buffer = io.StringIO()
     Console(file=buffer, width=120).print(shown)
     lines = [line.rstrip() for line in buffer.getvalue().splitlines()]
+    lines += [
+        "seeds, epochs, steps and images are sums over runs and seeds; in all, a run that stands in several targets counts once"
+    ]
     lines += [f"computed on {name}" for name in dict.fromkeys(table["computed_on"])]
     lines += [f"note: {note}" for note in dict.fromkeys(BETWEEN.join(table["note"]).split(BETWEEN)) if note]
     return "\n".join(lines) + "\n"

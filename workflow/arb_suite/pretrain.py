@@ -4,6 +4,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def train(
     dict
         ``losses``, the mean loss of each epoch; ``trace``, if the settings ask for
         it, what `trace.trace` says of each step; ``wall_seconds``, over all
-        interrupted attempts; ``computed_on``, the devices, precisions and numbers of
+        interrupted attempts; ``began`` and ``ended``, in UTC; ``computed_on``, the devices, precisions and numbers of
         processes of these;
         the hash of the data, and with what the training began: platform, versions.
     dict
@@ -109,6 +110,8 @@ def train(
     record: dict[str, Any] = {
         "losses": [],
         "wall_seconds": 0.0,
+        "began": _now(),
+        "ended": _now(),
         "data_hash": data.data_hash,
         "computed_on": [],
         **_provenance(),
@@ -182,6 +185,7 @@ def train(
             begun = []
             keep(epoch + 1)
             record["losses"].append(loss)
+            record["ended"] = _now()
             record["wall_seconds"] += saving.lap()
             if anywhere(epoch + 1 == settings["epochs"] or saving.due() or ending()):
                 saving.do(save, streams["order0"].get_state())
@@ -309,6 +313,10 @@ def _set_aside(checkpoint: Path, suffix: str, reason: str, progress: Progress) -
     aside = checkpoint.with_suffix(f".{suffix}")
     checkpoint.replace(aside)
     progress.say(f"{reason}; moved to {aside}, training from the start")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _provenance() -> dict[str, Any]:

@@ -12,7 +12,10 @@ rule report:
                 "report.yaml",
             ]
         ],
-        counterexamples="proofs_checks/search/counterexamples.yaml",
+        ledger=[
+            "proofs_checks/ledger.yaml",
+            "proofs_checks/search/counterexamples.yaml",
+        ],
     output:
         report(
             "results/report.html",

@@ -10,11 +10,11 @@ import yaml
 
 from ..jobs import UserError
 
-__all__ = ["SOURCES", "VERDICTS", "chapters", "counterexamples", "findings", "summary", "tally"]
+__all__ = ["SOURCES", "VERDICTS", "chapters", "check_whole", "counterexamples", "findings", "summary", "tally", "with_steps"]
 
 # In the order of the report, with what they are to a reader
 VERDICTS = {
-    "holds": "true as stated",
+    "holds": "true as stated, in the reading given",
     "conditional": "true under a condition that the paper does not state",
     "refuted": "false, with a counterexample or the arithmetic",
     "ill-posed": "not defined as stated",
@@ -27,6 +27,16 @@ SOURCES = {
 }
 
 
+def check_whole(claims: pd.DataFrame, identities: Sequence[str]) -> None:
+    """Refuse a table of claims that lacks any of those that there are, or has a verdict that is none."""
+    missing = [identity for identity in identities if identity not in set(claims["id"])]
+    unknown = sorted(set(claims["verdict"]) - set(VERDICTS))
+    if missing or unknown:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        what = f"lacks {', '.join(missing[:3])}{more}" if missing else f"has the verdict {', '.join(map(repr, unknown))}"
+        raise UserError(f"claims.csv {what}; delete it and give the command again")
+
+
 def tally(claims: pd.DataFrame) -> list[dict[str, Any]]:
     """Return, by source, how many claims have each verdict, in the order of `SOURCES` and `VERDICTS`."""
     counted = []
@@ -35,6 +45,19 @@ def tally(claims: pd.DataFrame) -> list[dict[str, Any]]:
         counts = {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS}
         counted.append({"source": source, "meaning": meaning, "counts": counts, "total": len(verdicts)})
     return counted
+
+
+def with_steps(claims: pd.DataFrame, ledger: Path) -> pd.DataFrame:
+    """Return the claims with ``fails``, the step of the paper's argument that does not follow, apart from the correction."""
+    fails = {entry["id"]: entry.get("fails", "") for entry in yaml.safe_load(ledger.read_text(encoding="utf-8"))}
+    said = [f"what fails: {fails[identity]}" if fails.get(identity) else "" for identity in claims["id"]]
+    begins = [bool(step) and text.startswith(step) for step, text in zip(said, claims["correction"], strict=True)]
+    rest = [
+        text[len(step) :].removeprefix("; ") if begun else text
+        for step, text, begun in zip(said, claims["correction"], begins, strict=True)
+    ]
+    steps = [fails[identity] if begun else "" for identity, begun in zip(claims["id"], begins, strict=True)]
+    return claims.assign(fails=steps, correction=rest)
 
 
 def chapters(claims: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

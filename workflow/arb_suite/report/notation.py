@@ -6,7 +6,7 @@ from markupsafe import Markup, escape
 
 __all__ = ["typeset"]
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Names stand alone: the "lambda" of lambda_param is none. A base of sub- and superscripts is one letter, a bracket or a norm.
 SYMBOLS = [
     (r"&lt;=", "≤"),
@@ -15,10 +15,17 @@ SYMBOLS = [
     (r"(?<![\w.])lambda(?!\w)", "λ"),
     (r"(?<![\w.])Sigma(?![A-Za-z])", "Σ"),
     (r"(?<![\w.])sum_(\w)(?!\w)", r"∑<sub>\1</sub>"),
+    (r"(?<![\w.])sqrt\((\w+)\)", r"√\1"),
     (r"(?<![\w.])sqrt\(", "√("),
+    (r"(?<![\w.])eta(?!\w)", "η"),
+    (r"&lt;(?=[a-z]_)((?:(?!&lt;|&gt;).){1,30}?)&gt;", r"⟨\1⟩"),
+    (r"(?<=\w) x (?=[\dd]\b|\d)", f" {TIMES} "),
+    (r"\+-", "±"),
+    (r"(?<![\w.])1e-(\d+)(?!\w)", rf"10<sup>{MINUS}\1</sup>"),
+    (r"(?<![\w.])(\d(?:\.\d+)?)e-(\d+)(?!\w)", rf"\1 {TIMES} 10<sup>{MINUS}\2</sup>"),
     (r"\|\|", "‖"),
     (r"(?<=[\w)\]>‖])\^\(([^()]+)\)", r"<sup>\1</sup>"),
-    (r"(?<=[\w)\]>‖])\^(\w)(?!\w*\.)", r"<sup>\1</sup>"),
+    (r"(?<=[\w)\]>‖])\^(\w)(?!\w*\.\w)", r"<sup>\1</sup>"),
     (
         r"(?:(?<![\w.])(?P<base>d?[A-Za-z])|(?P<end>‖|</sup>|\)))_(?P<below>[A-Za-z0-9]+)",
         r"\g<base>\g<end><sub>\g<below></sub>",

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..audit.claims import COLUMNS as CLAIM_COLUMNS
 from ..jobs import UserError
+from ..orderings import COLUMNS as ORDERING_COLUMNS
+from ..tables import COLUMNS
 
 __all__ = ["COMMANDS", "Results"]
+
+NEEDED = {
+    "claims": CLAIM_COLUMNS,
+    "table": COLUMNS,
+    "orderings": ORDERING_COLUMNS,
+    "audit_cells": ["place", "method", "variant", "proj_dim", "dataset", "metric", "as_printed", "attainable", "source"],
+}
 
 # By the file that a part of the report needs
 COMMANDS = {
@@ -38,16 +48,21 @@ class Results:
         Raises
         ------
         UserError
-            If the file is there and cannot be read as CSV.
+            If the file is there and cannot be read as CSV, or has not the columns that it
+            is made with.
 
         """
         path = self.folder / name
         if not path.exists():
             return None
         try:
-            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         except (OSError, ValueError) as error:  # pandas' and unicode errors are of the latter
             raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error
+        needed = next((columns for begins, columns in NEEDED.items() if name.startswith(begins)), [])
+        if missing := [column for column in needed if column not in table]:
+            raise UserError(f"{path} has no column {', '.join(missing)}; delete it and give the command again")
+        return table
 
     def picture(self, name: str) -> str | None:
         """Return an SVG file as the source of an image, or None where it was not made."""

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..jobs import UserError
+from ..settings import EMBEDDED
 
 __all__ = ["overview", "read_runs"]
 
@@ -26,7 +26,9 @@ def read_runs(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         By run: ``place`` (data set and name), ``label``, ``proj_dim``, ``epochs``,
         ``seeds``, ``hash``, ``settings``, ``computed_on``, ``commits``, ``packages``,
         ``platforms``, ``seconds`` over all seeds, ``files`` (relative to the folder of
-        results) and ``ended``, when the last of its records was written.
+        results), ``began`` and ``ended`` in UTC, and ``same_as``, the place of an
+        earlier run that is the same training, or None: a tuned run at the customary
+        setting.
 
     Raises
     ------
@@ -34,7 +36,8 @@ def read_runs(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         If a record cannot be read.
 
     """
-    found = []
+    found: list[dict[str, Any]] = []
+    by_hash: dict[str, str] = {}
     for run in runs:
         paths = [Path(path) for path in run["trainings"] if Path(path).exists()]
         if not paths:
@@ -59,9 +62,12 @@ def read_runs(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "data_hash": seeds[min(seeds)]["data_hash"],
                 "files": [str(path.parent.relative_to("results")) for path in paths],
                 "logs": [f"logs/train/{place}/{path.parent.name}.log" for path in paths],
-                "ended": max(datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths),
+                "began": min(of_seed["began"] for of_seed in seeds.values()),
+                "ended": max(of_seed["ended"] for of_seed in seeds.values()),
+                "same_as": by_hash.get(records[0]["config_hash"]),
             }
         )
+        by_hash.setdefault(records[0]["config_hash"], place)
     return found
 
 
@@ -69,17 +75,19 @@ def overview(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return what was run, on what, when and of which version, or None if nothing was."""
     if not runs:
         return None
+    runs = [run for run in runs if run["same_as"] is None]
     return {
         "runs": len(runs),
         "seeds": sum(len(run["seeds"]) for run in runs),
         "datasets": _distinct(run["place"].partition("/")[0] for run in runs),
+        "on_paper": any(run["place"].partition("/")[0] not in EMBEDDED for run in runs),
         "hours": sum(run["seconds"] for run in runs) / 3600,
         "computed_on": _distinct(name for run in runs for name in run["computed_on"]),
         "platforms": _distinct(name for run in runs for name in run["platforms"]),
         "commits": _distinct(name for run in runs for name in run["commits"] if name),
         "packages": runs[0]["packages"],
-        "first": min(run["ended"] for run in runs),
-        "last": max(run["ended"] for run in runs),
+        "began": min(run["began"] for run in runs),
+        "ended": max(run["ended"] for run in runs),
     }
 
 

@@ -1,12 +1,13 @@
 """The tables of results as the report shows them: printed and measured side by side, a row per run."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["METRICS", "blocks", "ordering_rows", "run_of"]
+__all__ = ["METRICS", "blocks", "ordering_rows", "ordering_tally", "run_of"]
 
 METRICS = {
     "linear_top1": "linear top-1",
@@ -31,7 +32,7 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
     Returns
     -------
     list of dict
-        By data set: ``dataset``; ``columns``, the headings of what tells the rows apart;
+        By data set: ``dataset``; ``generated``, whether its images are; ``columns``, the headings of what tells the rows apart;
         ``metrics``; ``printed`` and ``measured``, whether there is any such number;
         ``rows`` with ``names``, ``cells`` (None where there is no such number), ``run``
         and ``notes``; ``notes`` of all rows, where nothing was measured;
@@ -61,6 +62,7 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
         found.append(
             {
                 "dataset": dataset,
+                "generated": bool(of_data["note"].str.contains("GENERATED").any()),
                 "columns": [IDENTITY[name] for name in columns],
                 "metrics": [METRICS[metric] for metric in metrics],
                 "printed": bool((of_data["paper"] != "").any()),
@@ -95,6 +97,15 @@ def ordering_rows(orderings: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in orderings.to_dict("records")
     ]
+
+
+def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how many orderings of the paper's claims have each verdict, by data set and settings, and those contradicted."""
+    printed = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
+    counted: dict[tuple[str, str], Counter] = {}
+    for row in printed:
+        counted.setdefault((row["dataset"], row["settings"]), Counter())[row["verdict"]] += 1
+    return {"counts": counted, "contradicted": [row for row in printed if row["verdict"] == "contradicted"]}
 
 
 def interval(row: dict[str, Any]) -> str:
