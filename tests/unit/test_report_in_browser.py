@@ -67,7 +67,7 @@ def page(tmp_path_factory):
     results = tmp_path_factory.mktemp("report") / "results"
     shutil.copytree(REFERENCE, results)
     cell = {"place": "Table 1", "method": "BYOL", "variant": "asymmetric", "proj_dim": "4096", "dataset": "ImageNet-100"}
-    cell |= {"metric": "linear_top1", "as_printed": "80.09", "attainable": "no", "source": "", "source_difference": ""}
+    cell |= {"metric": "linear_top5", "as_printed": "94.99", "attainable": "no", "source": "", "source_difference": ""}
     cell |= dict.fromkeys(("n_eval", "nearest_below", "nearest_above"), "1")
     pd.DataFrame([cell]).to_csv(results / "audit_cells.csv", index=False)
     for name, columns in {
