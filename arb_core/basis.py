@@ -187,8 +187,11 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
     with torch.autocast(z.device.type, enabled=False):
         z64 = z.detach().to("cpu" if z.device.type == "mps" else z.device, torch.float64)  # mps has no float64
         size = torch.where(size > 0, size.to(z64), 1.0)
-        z64, r = z64 / size, ridge / size[..., 0, 0] ** 2
+        z64, r = z64 / size, (ridge / size[..., 0, 0] ** 2 if ridge else torch.zeros_like(size[..., 0, 0]))
         error, replaced = math.nan, None
+        below = r.isinf()  # z so far below the ridge that it does not show beside it, which float64 alone can be
+        if z.dtype == torch.float64 and below.any():
+            route = "svd"
         if route != "svd":
             basis, error = _by_gram(z64, r, rank_tolerance, route)
             if not error <= TOLERANCES[z.dtype]:
@@ -198,6 +201,8 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
                     warnings.warn(message, RuntimeWarning, stacklevel=4)  # who called nearest_orthonormal_basis
         if route == "svd":
             basis, error = _by_svd(z64, r, rank_tolerance), math.nan
+            if z.dtype == torch.float64 and ridge:
+                basis = torch.where(below[..., None, None], z64 * (size / math.sqrt(ridge)), basis)
     return Solution(basis.to(z.device, z.dtype), route, error, replaced)
 
 
@@ -216,4 +221,4 @@ def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tup
     n, d = z.shape[-2:]
     gram = z.mT @ z if d <= n else z @ z.mT
     root = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
-    return z @ root if d <= n else root @ z, float(error_of(gram, ridge, root).amax())
+    return z @ root if d <= n else root @ z, float(error_of(gram, ridge, root, summed=max(n, d)).amax())

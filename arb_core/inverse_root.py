@@ -11,7 +11,7 @@ __all__ = ["by_eigenvalues", "by_products", "error_of", "minimax_polynomials"]
 LEAST = 1e-8  # the square root of float64's rounding: below it there is nothing to be found
 PROBES = 4
 UNIT_ROUNDOFF = torch.finfo(torch.float64).eps / 2
-CONVERGED = 1e-9  # how far from 1 the last polynomial may leave a value; the error of the root is half of that
+CONVERGED = 1e-14  # how far from 1 the last polynomial may leave a value: below what rounding adds
 
 
 def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
@@ -71,7 +71,7 @@ def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
     -------
     (..., k, k) float64 Tensor
         Symmetric. 4 products for each step but the first and the last, which take 2
-        and 3: about 25 for a condition number of 1e5. The error is about 1e-16 times the
+        and 3: 25 for a condition number of 1e5. The error is about 1e-16 times the
         condition number; `error_of` tells.
 
     References
@@ -118,7 +118,7 @@ def minimax_polynomials(least: float) -> list[tuple[float, float, float]]:
     list of (a, b, c)
         Each :math:`a x + b x^3 + c x^5` is the one of its degree that is nearest to 1
         on the whole interval to which those before it take [least, 1]. They end where
-        that is 1 to 1e-9.
+        that is 1 to 1e-14.
 
     """
     low, high = least, 1.0
@@ -140,14 +140,14 @@ def _nearest_to_one(low: float, high: float) -> tuple[float, float, float]:
     while before is None or abs(before - error) > 1e-14:
         before = error
         rows = [[x, x**3, x**5, sign] for x, sign in zip(points, (1, -1, 1, -1), strict=True)]
-        system = torch.tensor(rows, dtype=torch.float64)
-        a, b, c, error = torch.linalg.solve(system, torch.ones(4, dtype=torch.float64)).tolist()
+        system = torch.tensor(rows, dtype=torch.float64, device="cpu")
+        a, b, c, error = torch.linalg.solve(system, torch.ones(4, dtype=torch.float64, device="cpu")).tolist()
         spread = math.sqrt(9 * b * b - 20 * a * c)  # the extrema: a + 3 b x^2 + 5 c x^4 = 0
         points[1:3] = (math.sqrt((-3 * b + side * spread) / (10 * c)) for side in (-1, 1))
     return a, b, c
 
 
-def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
+def error_of(gram: Tensor, ridge: Tensor, root: Tensor, summed: int = 1) -> Tensor:
     r"""
     Estimate the relative error of the base that a root gives, from what the root should satisfy, :math:`X (G + r I) X = I`.
 
@@ -157,6 +157,8 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
         As in `by_eigenvalues`.
     root : (..., k, k) float64 Tensor
         X.
+    summed : int
+        How many products each entry of G is the sum of: its rounding grows with them.
 
     Returns
     -------
@@ -164,8 +166,11 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
         Half of :math:`\|(X (G + r I) X - I) V\|_F / \|V\|_F` for :math:`V = X G X S` and
         four fixed vectors S of signs; X G X is the Gram matrix of the base, so that
         directions without a part in it, where a small eigenvalue of G is nothing but
-        rounding, do not count. And, with a ridge, what the rounding of G itself may
-        add, to first order :math:`0.3 u \|G\|_F / r` with u = 1.1e-16 at most.
+        rounding, do not count. And what the rounding of G itself may add, to first
+        order: :math:`0.3 e / \lambda` for an error e of G and its smallest eigenvalue
+        :math:`\lambda` with the ridge, of which r and :math:`1 / \|X\|_F^2` are
+        bounds from below. As errors of sums mostly cancel, e is put at
+        :math:`\sqrt{m} u \|G\|_F` for m products, with u = 1.1e-16.
 
     """
     v = root @ (gram @ (root @ _signs(gram.shape[-1], gram.device)))
@@ -173,11 +178,13 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
     missed = torch.linalg.matrix_norm(root @ (gram @ mapped + ridge[..., None, None] * mapped) - v)
     size = torch.linalg.matrix_norm(gram)
     told = torch.where(size == 0, 0.0, missed / torch.linalg.matrix_norm(v) / 2)  # NaN where a root is
-    return told + torch.where(ridge > 0, 0.3 * UNIT_ROUNDOFF * size / ridge, 0.0)
+    largest = torch.linalg.matrix_norm(root).square()  # of 1 / lambda
+    largest = torch.where(ridge > 0, torch.minimum(1 / ridge, largest), largest)
+    return told + 0.3 * UNIT_ROUNDOFF * math.sqrt(summed) * size * largest
 
 
 @cache
 def _signs(k: int, device: torch.device) -> Tensor:
     """Draw the vectors of `error_of`, once for every size: a copy to a GPU in each step would have it wait."""
-    drawn = torch.randint(2, (k, PROBES), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = torch.randint(2, (k, PROBES), generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float64, device="cpu")
     return drawn.to(device) * 2 - 1

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -381,3 +382,49 @@ def test_rank_deficient_up_to_rounding_matches_the_decomposition(shape, ridge, s
         weight = s / np.sqrt(s**2 + ridge) if ridge > 0 else s > max(shape) * np.finfo(np.float32).eps * s[0]
         base = nearest_orthonormal_basis(z, ridge, solver)
         np.testing.assert_allclose(base.numpy(), (u * weight) @ vt, rtol=0, atol=1e-5)
+
+
+# --- what is told of the error ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "k"), [(4096, 2), (10_000, 2), (4096, 16)])
+def test_rounding_of_long_sums_is_told_and_replaced(n, k):
+    """Columns that are nearly one, and a ridge far below what their Gram matrix resolves."""
+    for seed in range(5):
+        column = torch.randn(n, 1, generator=torch.Generator().manual_seed(seed)).abs() + 3
+        noise = torch.randn(n, k, generator=torch.Generator().manual_seed(100 + seed))
+        z = column * (1 + 3e-6 * noise)
+        ridge = 1e-11 * float(z.double().square().sum())
+        found, exact = solve_basis(z, ridge), solve_basis(z, ridge, "svd")
+        off = float(torch.linalg.matrix_norm(found.basis - exact.basis) / torch.linalg.matrix_norm(exact.basis))
+        assert off <= 1e-5
+        assert found.route == "svd" or off <= 2 * found.error + 1e-6  # and the rounding of the result itself
+
+
+def test_without_a_ridge_the_gram_matrix_is_not_trusted_near_collapse():
+    """It may lose a direction (the Notes say below what), but where it finds one, the error told is that of the base."""
+    replaced = 0
+    for seed in range(200):
+        generator = torch.Generator().manual_seed(seed)
+        column = torch.randn(3, 1, generator=generator, dtype=torch.float64)
+        z = torch.cat([column, column + 1e-7 * torch.randn(3, 1, generator=generator, dtype=torch.float64)], dim=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = solve_basis(z, 0.0, "gram")
+        replaced += found.replaced == "gram"
+        if torch.linalg.matrix_rank(found.basis) == 2:
+            assert torch.allclose(found.basis, solve_basis(z, 0.0, "svd").basis, rtol=0, atol=1e-9)
+    assert replaced > 100
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-155, 1e-160, 1e-200, 1e-300])
+@pytest.mark.parametrize("solver", ["auto", "gram", "products", "svd"])
+def test_what_is_far_below_the_ridge_is_divided_by_its_root(scale, solver):
+    z = torch.tensor([[1, 0.2], [0.3, 0.9], [0.1, -0.5]], dtype=torch.float64) * scale
+    expected = z / 1e-2  # s / sqrt(s^2 + r), for s far below sqrt(r)
+    assert torch.allclose(solve_basis(z, 1e-4, solver).basis, expected, rtol=1e-9, atol=0)
+
+
+def test_tiny_input_without_a_ridge_has_the_base_of_its_multiple():
+    z = torch.tensor([[1, 0.2], [0.3, 0.9], [0.1, -0.5]], dtype=torch.float64)
+    assert torch.allclose(solve_basis(z * 1e-200).basis, solve_basis(z).basis, rtol=0, atol=1e-14)

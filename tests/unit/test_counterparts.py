@@ -135,13 +135,14 @@ def test_cells_have_the_columns_of_the_tables(folder):
 
 def test_metrics_and_traces_are_read_back(tmp_path):
     metrics, training = tmp_path / "metrics.csv", tmp_path / "training.json"
-    metrics.write_text("seed,epoch,metric,value,config_hash\n0,2,linear_top1,50.0,abc\n", encoding="utf-8")
+    metrics.write_text("seed,epoch,metric,value,config_hash,data_hash\n0,2,linear_top1,50.0,abc,def\n", encoding="utf-8")
     step = dict.fromkeys(PANELS, 1.5)
     training.write_text(json.dumps({"seeds": {"0": {"trace": [step, step]}}}), encoding="utf-8")
     run = {"name": "x", "dataset": "digits", "selected": True, "trace": True}
     run |= {"metrics": [str(metrics)], "trainings": [str(training)]}
     assert read_metrics([run]).iloc[0].to_dict() == {
-        "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "abc"
+        "dataset": "digits", "run": "x", "seed": 0, "epoch": 2, "metric": "linear_top1", "value": 50.0, "config_hash": "abc",
+        "data_hash": "def"
     }  # fmt: skip
     assert read_traces([run])["digits", "x"]["iteration"].tolist() == [0, 1]
     assert read_traces([run | {"trace": False}]) == {}

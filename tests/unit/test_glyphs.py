@@ -83,8 +83,8 @@ def test_it_is_written_as_the_training_reads_it(settings, tmp_path):
 def test_its_table_has_a_row_per_run_and_metric(whole_plan, tmp_path):
     runs = json.loads(whole_plan.glyphs_table())["runs"]
     path = tmp_path / "metrics.csv"
-    rows = [(s, 20, m, 60.0 + s, "abc") for s in range(3) for m in ("linear_top1", "knn5_top1")]
-    pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value", "config_hash"]).to_csv(path, index=False)
+    rows = [(s, 20, m, 60.0 + s, "abc", "def") for s in range(3) for m in ("linear_top1", "knn5_top1")]
+    pd.DataFrame(rows, columns=["seed", "epoch", "metric", "value", "config_hash", "data_hash"]).to_csv(path, index=False)
     for run in runs:
         run |= {"metrics": [str(path)], "selected": run["name"] == "simclr"}
     table = embedded_table(runs, read_metrics(runs))

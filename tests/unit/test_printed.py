@@ -24,7 +24,7 @@ SHA256 = {
     "release_eval_log.csv": "6e22a49e09736af1",
     "release_readme.csv": "f554194c25d811d0",
     "sentences.csv": "a2634f1bf87c3e87",
-    "settings.csv": "565db09f315a6040",
+    "settings.csv": "b81451a97f6ed27b",
     "solo_learn_published.csv": "431cdf3938d989ba",
     "table1_attributes.csv": "4cf26ce909cea64b",
     "tables.csv": "38435472deede408",
