@@ -17,6 +17,25 @@ rule pretraining_benchmark:
         "exec python {input:q} --out {output:q} --workers {threads} > {log:q} 2>&1"
 
 
+# How fast JPEGs of ImageNet's size are decoded here
+rule decoding_benchmark:
+    input:
+        "workflow/benchmarks/decoding.py",
+    output:
+        "results/benchmark_decoding.csv",
+    log:
+        "results/logs/benchmark_decoding.log",
+    benchmark:
+        "results/benchmarks/benchmark_decoding.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: lambda wildcards: workflow.cores
+    resources:
+        gpu=1,
+    shell:
+        "exec python {input:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
+
+
 # How fast the nearest orthonormal basis is here, and how far off; a plain script too
 rule basis_benchmark:
     input:
