@@ -195,7 +195,10 @@ def effective_rank(z: Tensor) -> float:
     1.00
 
     """
-    s = spectrum(z)
+    return _effective_rank(spectrum(z))
+
+
+def _effective_rank(s: Tensor) -> float:
     if not s.any():
         return 0.0
     p = s / s.sum()
@@ -246,7 +249,7 @@ def evaluate(
     measured["effective_rank_features"] = effective_rank(queries)
     embedded = None
     if method.embedder is not None:
-        embeddings = outputs(method.embedder, queries)
-        measured["effective_rank_embeddings"] = effective_rank(embeddings)
-        embedded = spectrum(embeddings).cpu().numpy().astype(np.float32)
+        s = spectrum(outputs(method.embedder, queries))
+        measured["effective_rank_embeddings"] = _effective_rank(s)
+        embedded = s.cpu().numpy().astype(np.float32)
     return {metric: classes.cpu().numpy().astype(np.int16) for metric, classes in predicted.items()}, measured, embedded
