@@ -7,12 +7,13 @@ docstring or a reformatting does not.
 import ast
 import hashlib
 import importlib.util
+import subprocess
 from functools import cache
 from pathlib import Path
 
 from .jobs import UserError
 
-__all__ = ["code_version", "dependencies", "imports"]
+__all__ = ["code_version", "commit", "dependencies", "imports"]
 
 
 @cache
@@ -36,6 +37,15 @@ def code_version(*modules: str) -> str:
         for place, path in _sources(name).items():
             digest.update(f"{name} {place}\n{ast.dump(_without_docstrings(path))}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def commit() -> str:
+    """Return what git calls the clone that one stands in, or nothing if it is none."""
+    try:
+        described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # not a clone, or no git
+    return described.stdout.strip()
 
 
 def imports(module: str, package: str) -> bool:

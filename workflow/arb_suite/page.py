@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from .settings import DATASETS
 
-__all__ = ["render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
+__all__ = ["interval", "render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
 TEMPLATES = Path("workflow/report")
 TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 160, 200
@@ -112,7 +113,7 @@ def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
     for identity, cells in table.groupby(["method", "proj_dim"], sort=False):
         by_setting = {(cell["metric"], cell["setting"]): cell for cell in cells.to_dict("records")}
         linear, knn = ([by_setting[metric, setting] for setting in SETTINGS] for metric in ("linear_top1", "knn5_top1"))
-        written = [f"{cell['measured']} {_interval(cell)}".strip() or "not run" for cell in linear]
+        written = [f"{cell['measured']} {interval(cell)}".strip() or "not run" for cell in linear]
         best = float(linear[1]["measured"] or 0)
         rows.append((best, [*identity, *written, *(cell["measured"] for cell in knn), settings.get(identity, "")]))
     for _, row in sorted(rows, key=lambda entry: -entry[0]):
@@ -152,7 +153,7 @@ def render_orderings(orderings: pd.DataFrame) -> str:
     decided.add_column("measured", justify="right")
     decided.add_column("verdict")
     for row in orderings.to_dict("records"):
-        difference = f"{row['measured_difference']} {_interval(row)}".strip()
+        difference = f"{row['measured_difference']} {interval(row)}".strip()
         decided.add_row(
             row["claim"], row["dataset"], row["left"], row["right"], row["paper_difference"], difference, row["verdict"]
         )
@@ -206,7 +207,7 @@ def _by_method(rows: pd.DataFrame) -> list[dict[str, Any]]:
             key, dict.fromkeys(shown, "") | {name: row[name] for name in ("method", "proj_dim", "n_seeds")}
         )
         name = row["metric"].split("_")[0].removesuffix("5")
-        entry |= {name: row["measured"] or "not run", f"{name}_interval": _interval(row)}
+        entry |= {name: row["measured"] or "not run", f"{name}_interval": interval(row)}
         if name == "linear":
             entry |= {"sort": row["measured"], "paper": row["paper"], "verdict": row["verdict"] if row["paper"] else ""}
         if rank := re.search(r"effective rank of the embeddings ([\d.]+)", row["note"]):
@@ -221,17 +222,18 @@ def _orderings(orderings: pd.DataFrame) -> list[dict[str, Any]]:
         if (rows["verdict"] == "not run").all():
             continue
         on = "the embedded digits" if dataset == "digits" else DATASETS[dataset]
-        blocks.append({"on": on, "rows": [row | {"interval": _interval(row)} for row in rows.to_dict("records")]})
+        blocks.append({"on": on, "rows": [row | {"interval": interval(row)} for row in rows.to_dict("records")]})
     return blocks
 
 
 def _table1(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (method, proj_dim), cells in _printed(table).groupby(["method", "proj_dim"], sort=False):
-        records = [cell | {"interval": _interval(cell)} for cell in cells.to_dict("records")]
+        records = [cell | {"interval": interval(cell)} for cell in cells.to_dict("records")]
         rows.append({"method": method, "proj_dim": proj_dim, "cells": records})
     return rows
 
 
-def _interval(row: dict[str, Any]) -> str:
+def interval(row: Mapping[str, Any]) -> str:
+    """Return the interval of a row, if it has one."""
     return f"[{row['ci_low']}, {row['ci_high']}]" if row["ci_low"] else ""

@@ -1,7 +1,6 @@
 """The training loop: it draws views, asks a method for its loss and steps the optimiser, and knows no method by name."""
 
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from arb_core.distributed import gather_rows
 from lightly.utils.scheduler import CosineWarmupScheduler
 
 from .checkpoints import load_state, save_state
+from .code_version import commit
 from .compute import compute_on
 from .encoders import set_precision
 from .files import json_hash
@@ -320,12 +320,8 @@ def _now() -> str:
 
 
 def _provenance() -> dict[str, Any]:
-    try:
-        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        commit = ""  # not a clone, or no git
     return {
-        "commit": commit.strip(),
+        "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES},

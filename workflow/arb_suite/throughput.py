@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import cifar, imagefolder
 from .compute import Compute, compute_on, wants_gpu
 from .determinism import compute_deterministically
 from .encoders import set_precision
@@ -29,7 +30,8 @@ from .pretrain import DivergedError, train_epoch
 
 __all__ = ["measure"]
 
-CLASSES = {"digits": 10, "glyphs": 100, "cifar10": 10, "cifar100": 100, "imagenet100": 100, "imagenet1k": 1000}
+CLASSES = {"digits": 10, "glyphs": 100}
+CLASSES |= {name: published.classes for of in (cifar, imagefolder) for name, published in of.PUBLISHED.items()}
 MOST_STEPS = 200
 PROBE_STEPS = 10  # of the linear probe
 BANK, QUERIES = 4096, 512  # of kNN

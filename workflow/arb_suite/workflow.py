@@ -196,7 +196,7 @@ class Plan:
 
     def report(self) -> str:
         """Return what the report needs to know of the plan, as JSON."""
-        return self._with_runs(self.configured, ("report", "plots"))
+        return self._with_runs(self.configured, ("page", "plots", "report"))
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""

@@ -49,15 +49,16 @@ def tally(claims: pd.DataFrame) -> list[dict[str, Any]]:
 
 def with_steps(claims: pd.DataFrame, ledger: Path) -> pd.DataFrame:
     """Return the claims with ``fails``, the step of the paper's argument that does not follow, apart from the correction."""
-    fails = {entry["id"]: entry.get("fails", "") for entry in yaml.safe_load(ledger.read_text(encoding="utf-8"))}
-    said = [f"what fails: {fails[identity]}" if fails.get(identity) else "" for identity in claims["id"]]
-    begins = [bool(step) and text.startswith(step) for step, text in zip(said, claims["correction"], strict=True)]
-    rest = [
-        text[len(step) :].removeprefix("; ") if begun else text
-        for step, text, begun in zip(said, claims["correction"], begins, strict=True)
-    ]
-    steps = [fails[identity] if begun else "" for identity, begun in zip(claims["id"], begins, strict=True)]
-    return claims.assign(fails=steps, correction=rest)
+    steps = {entry["id"]: entry["fails"] for entry in yaml.safe_load(ledger.read_text(encoding="utf-8")) if "fails" in entry}
+
+    def apart(claim: Mapping[str, str]) -> dict[str, str]:
+        step = steps.get(claim["id"], "")
+        begins = f"what fails: {step}"
+        if not step or not claim["correction"].startswith(begins):  # as of a claim that is true after all
+            return {**claim, "fails": ""}
+        return {**claim, "fails": step, "correction": claim["correction"].removeprefix(begins).removeprefix("; ")}
+
+    return pd.DataFrame(map(apart, claims.to_dict("records")))
 
 
 def chapters(claims: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,16 @@ import jinja2
 import pandas as pd
 import yaml
 
+from ..code_version import commit
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
 from ..printed import FOLDER, read_rows
-from ..settings import DATASETS
 from . import claims as of_claims
 from .drawings import DRAWINGS, svg
 from .notation import typeset
 from .parts import Results, as_source
 from .runs import overview, read_runs
-from .tables import METRICS, blocks, ordering_rows, ordering_tally
+from .tables import blocks, ordering_rows, ordering_tally
 
 __all__ = ["render"]
 
@@ -36,7 +35,7 @@ TABLES = {
     "table_tuned": "Customary and tuned settings",
     "table_glyphs": "A second embedded data set",
 }
-AUDITS = ("cells", "published", "places", "sizes", "settings")
+AUDITS = ("cells", "published", "sizes", "settings")
 
 
 def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
@@ -92,11 +91,9 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         ordered=None if rows is None else ordering_tally(rows),
         figures={name: _figure(results, name, entry, claims, rows) for name, entry in outline["figures"].items()},
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
-        metrics=METRICS,
         runs=runs,
         run_places={run["place"] for run in runs},
         overview=overview(runs),
-        datasets=DATASETS,
         missing=results.missing,
     )
 
@@ -159,19 +156,9 @@ def _minus(number: Any) -> str:
     return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", str(number))
 
 
-def _version() -> str:
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""  # not a clone, or no git
-    return described.strip()
-
-
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the report."""
-    page = render(Results(options.results), read_resolved(options.plan), _version())
+    page = render(Results(options.results), read_resolved(options.plan), commit())
     with atomic_file(options.out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     report(f"{options.out}, {len(page.encode()) / 1e6:.1f} MB: open it in a browser")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..page import interval
+
 __all__ = ["METRICS", "blocks", "ordering_rows", "ordering_tally", "run_of"]
 
 METRICS = {
@@ -40,7 +42,8 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
 
     """
     found = []
-    impossible = set() if cells is None else _places(cells[cells["attainable"] == "no"], "as_printed")
+    audited = [] if cells is None else cells.to_dict("records")
+    impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
     for dataset, of_data in table.groupby("dataset", sort=False):
         columns = [
             name for name in IDENTITY if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
@@ -51,8 +54,7 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
                 by_metric = {
-                    cell["metric"]: cell
-                    | {"interval": interval(cell), "impossible": bool(_places(pd.DataFrame([cell]), "paper") & impossible)}
+                    cell["metric"]: cell | {"interval": interval(cell), "impossible": _identity(cell, "paper") in impossible}
                     for cell in of_row.to_dict("records")
                 }
                 notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
@@ -75,9 +77,9 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
     return found
 
 
-def _places(cells: pd.DataFrame, number: str) -> set[tuple[str, ...]]:
+def _identity(cell: Mapping[str, str], number: str) -> tuple[str, ...]:
     """Return what tells a printed cell from all others, whatever table it stands in."""
-    return set(map(tuple, cells[["method", "proj_dim", "dataset", "metric", number]].values.tolist()))
+    return tuple(cell[name] for name in ("method", "proj_dim", "dataset", "metric", number))
 
 
 def run_of(notes: Sequence[str], dataset: str) -> str | None:
@@ -106,8 +108,3 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for row in printed:
         counted.setdefault((row["dataset"], row["settings"]), Counter())[row["verdict"]] += 1
     return {"counts": counted, "contradicted": [row for row in printed if row["verdict"] == "contradicted"]}
-
-
-def interval(row: dict[str, Any]) -> str:
-    """Return the interval of a row, if it has one."""
-    return f"[{row['ci_low']}, {row['ci_high']}]" if row["ci_low"] else ""
