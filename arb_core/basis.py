@@ -7,17 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .inverse_root import by_eigenvalues, by_products, error_of, inverse_root
+from .inverse_root import UNIT_ROUNDOFF, by_eigenvalues, by_products, error_of, inverse_root, signs
 from .scaling import check_embeddings
 
 __all__ = ["SOLVERS", "Solution", "nearest_orthonormal_basis", "solve_basis"]
 
 SOLVERS = ("auto", "gram", "products", "svd")
 TOLERANCES = {torch.float32: 5e-6, torch.float64: 5e-11}  # of `inverse_root.error_of`
+LONG = 4  # times the shorter side: from there on a QR decomposition before the singular values pays
+WRONG = 1e-12 / UNIT_ROUNDOFF  # in units of rounding: what a decomposition is never off by
 
 
 class Solution(NamedTuple):
-    """
+    r"""
     A base, and how it was computed.
 
     Attributes
@@ -25,20 +27,23 @@ class Solution(NamedTuple):
     basis : (..., N, d) Tensor
         See `nearest_orthonormal_basis`.
     route : {"gram", "products", "svd"}
-        What computed it.
+        What computed it, but for what was replaced.
     error : float
-        What it was found to be off by, in the Frobenius norm and relative, the largest
-        of a batch (see `inverse_root.error_of`). NaN for "svd", which is not checked.
-    replaced : str or None
-        A route that was found to be off by more than its tolerance, 5e-6 for float32
-        and 5e-11 for float64, and whose result was thrown away.
+        What it is estimated to be off by, in the Frobenius norm and relative, the
+        largest of a batch: for "gram" and "products" from their root
+        (`inverse_root.error_of`), for "svd" from what its factors are off by and from
+        the condition of the base, :math:`\|Z\|_F / (\|B\|_F \sqrt{s_{min}^2 + r})`, with
+        the smallest singular value that counts.
+    replaced : int
+        How many matrices of the batch were found to be off by more than the tolerance,
+        5e-6 for float32 and 5e-11 for float64, and have their base from "svd" instead.
 
     """
 
     basis: Tensor
     route: str
     error: float
-    replaced: str | None
+    replaced: int
 
 
 def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Tensor:
@@ -70,24 +75,27 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
         0 for the polar factor; r > 0 for Eq. 9 (the paper uses 1e-4), in the
         units of `z` squared.
     solver : {"auto", "gram", "products", "svd"}, optional
-        How to compute it. All work in float64 whatever the dtype of `z`, outside
-        autocast and without TF32, at a cost of min(N, d)^3 + N d min(N, d), never d^3
-        when N < d.
+        How to compute it. All work in float64 whatever the dtype of `z`, which neither
+        autocast nor TF32 touches. With k the shorter and m the longer side they cost
+        2 m k^2 operations for the Gram matrix and as many for its application, and
 
-        * "gram": eigendecomposition of the Gram matrix of the smaller side. It squares
-          the condition number, so that its error is about
+        * "gram", about 10 k^3: eigendecomposition of the Gram matrix of the shorter side.
+          It squares the condition number, so that its error is about
           1e-16 s_max^2 / (s_min^2 + r): below 1e-5 with a ridge above
           1e-10 s_max^2, but not without one near rank deficiency.
-        * "products": the same root of the same matrix by products of matrices alone,
-          some 25 of them (`inverse_root.by_products`); as accurate. Needs a ridge. For
-          GPUs, where a decomposition is slow, and for many small groups.
-        * "svd": singular value decomposition. Backward stable, slower.
-        * "auto": for float32 with a ridge "gram" on a CPU and "products" on a GPU, else
-          "svd".
+        * "products", about 50 k^3: the same root of the same matrix by products of
+          matrices alone, some 25 of them (`inverse_root.by_products`); as accurate.
+          Needs a ridge. For GPUs, where a decomposition is slow.
+        * "svd", about 6 m k^2 + 20 k^3 and no Gram matrix: singular value decomposition,
+          of the triangular factor where m >= 4 k. Backward stable, 2 to 8 times slower
+          than "gram".
+        * "auto": for float32 "gram" on a CPU, on a GPU "products" with a ridge and "gram"
+          without; "svd" for float64.
 
-        What "gram" and "products" find is checked (`Solution.error`). A result that
-        misses the tolerance is replaced by that of "svd"; `solve_basis` tells, and a
-        route that was asked for by name is not replaced without a RuntimeWarning.
+        What each finds is checked (`Solution.error`). A base from "gram" or "products"
+        that misses the tolerance is replaced by that of "svd", alone of its batch;
+        `solve_basis` tells, and a route that was asked for by name is not replaced without
+        a RuntimeWarning.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
         if `ridge` is negative or not finite, if `solver` is unknown, or if it is
         "products" and there is no ridge.
     torch.linalg.LinAlgError
-        If the decomposition does not converge.
+        If the decomposition does not converge, or its factors are wrong.
 
     Notes
     -----
@@ -184,41 +192,62 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
         raise ValueError(f"z holds {int((~z.isfinite()).sum())} NaN or infinite value(s) of {z.numel()}; it has no base")
     route = _best(z, ridge) if solver == "auto" else solver
     rank_tolerance = max(z.shape[-2:]) * torch.finfo(z.dtype).eps
-    with torch.autocast(z.device.type, enabled=False):
-        z64 = z.detach().to("cpu" if z.device.type == "mps" else z.device, torch.float64)  # mps has no float64
-        size = torch.where(size > 0, size.to(z64), 1.0)
-        z64, r = z64 / size, (ridge / size[..., 0, 0] ** 2 if ridge else torch.zeros_like(size[..., 0, 0]))
-        error, replaced = math.nan, None
-        below = r.isinf()  # z so far below the ridge that it does not show beside it, which float64 alone can be
-        if z.dtype == torch.float64 and below.any():
-            route = "svd"
-        if route != "svd":
-            basis, error = _by_gram(z64, r, rank_tolerance, route)
-            if not error <= TOLERANCES[z.dtype]:
-                replaced, route = route, "svd"
-                if solver != "auto":
-                    message = f"solver {solver!r} is off by about {error:.1e}; the base returned is that of 'svd'"
-                    warnings.warn(message, RuntimeWarning, stacklevel=4)  # who called nearest_orthonormal_basis
-        if route == "svd":
-            basis, error = _by_svd(z64, r, rank_tolerance), math.nan
-            if z.dtype == torch.float64 and ridge:
-                basis = torch.where(below[..., None, None], z64 * (size / math.sqrt(ridge)), basis)
-    return Solution(basis.to(z.device, z.dtype), route, error, replaced)
+    z64 = z.detach().to("cpu" if z.device.type == "mps" else z.device, torch.float64)  # mps has no float64
+    size = torch.where(size > 0, size.to(z64), 1.0)
+    z64, r = z64 / size, (ridge / size[..., 0, 0] ** 2 if ridge else torch.zeros_like(size[..., 0, 0]))
+    below = r.isinf()  # z so far below the ridge that it does not show beside it, which float64 alone can be
+    if z.dtype == torch.float64 and below.any():
+        route = "svd"
+    if route == "svd":
+        basis, error = _by_svd(z64, r, rank_tolerance)
+        if z.dtype == torch.float64 and ridge:
+            basis = torch.where(below[..., None, None], z64 * (size / math.sqrt(ridge)), basis)
+        return Solution(basis.to(z.device, z.dtype), route, float(error.amax()), 0)
+    basis, error = _by_gram(z64, r, rank_tolerance, route)
+    off = ~(error <= TOLERANCES[z.dtype])
+    replaced = int(off.sum())
+    if replaced:
+        if solver != "auto":
+            found = "about " + f"{float(error.amax()):.1e}" if error.isfinite().all() else "an unknown part"
+            of = f" for {replaced} matrices of {off.numel()}" if off.numel() > 1 else ""
+            message = f"solver {solver!r} is off by {found}{of}; the base returned is that of 'svd'"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)  # who called nearest_orthonormal_basis
+        basis[off], error[off] = _by_svd(z64[off], r[off], rank_tolerance)
+    return Solution(basis.to(z.device, z.dtype), route, float(error.amax()), replaced)
 
 
 def _best(z: Tensor, ridge: float) -> str:
-    if z.dtype == torch.float64 or ridge == 0:
+    if z.dtype == torch.float64:
         return "svd"
-    return "products" if z.device.type == "cuda" else "gram"
+    return "products" if z.device.type == "cuda" and ridge else "gram"
 
 
-def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
-    u, s, vh = torch.linalg.svd(z, full_matrices=False)
-    return (u * (s * inverse_root(s, ridge, rank_tolerance)).unsqueeze(-2)) @ vh
+def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> tuple[Tensor, Tensor]:
+    if z.shape[-2] < z.shape[-1]:
+        basis, error = _by_svd(z.mT, ridge, rank_tolerance)
+        return basis.mT, error
+    k = z.shape[-1]
+    q, square = torch.linalg.qr(z) if z.shape[-2] >= LONG * k else (None, z)
+    u, s, vh = torch.linalg.svd(square, full_matrices=False)
+    u = u if q is None else q @ u
+    f = inverse_root(s, ridge, rank_tolerance)
+    basis = (u * (s * f).unsqueeze(-2)) @ vh
+
+    norm, probes = torch.linalg.matrix_norm, signs(k, z.device)
+    mapped, size = vh @ probes, norm(z)
+    off = norm(u @ (s.unsqueeze(-1) * mapped) - z @ probes) / torch.where(size > 0, size, 1.0)
+    off = (off + norm(u.mT @ (u @ probes) - probes) + norm(vh.mT @ mapped - probes)) / norm(probes) + UNIT_ROUNDOFF
+    if not (off < WRONG * UNIT_ROUNDOFF).all():
+        raise torch.linalg.LinAlgError(
+            f"the singular value decomposition of {k} columns is wrong by {float(off.amax()):.1e}, relative; "
+            "its library fails on this matrix: try another dtype, device or solver"
+        )
+    weight = norm(basis)
+    return basis, off * size * f.amax(dim=-1) / torch.where(weight > 0, weight, 1.0)
 
 
-def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tuple[Tensor, float]:
+def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tuple[Tensor, Tensor]:
     n, d = z.shape[-2:]
     gram = z.mT @ z if d <= n else z @ z.mT
     root = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
-    return z @ root if d <= n else root @ z, float(error_of(gram, ridge, root, summed=max(n, d)).amax())
+    return z @ root if d <= n else root @ z, error_of(gram, ridge, root, summed=max(n, d))

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from .basis import nearest_orthonormal_basis
-from .inverse_root import by_eigenvalues
+from .basis import TOLERANCES, nearest_orthonormal_basis
+from .inverse_root import by_eigenvalues, error_of, rounding_of
 from .scaling import check_embeddings, scale_by, standard_scale
 
 __all__ = [
@@ -76,15 +76,24 @@ class SharedBatch(WholeBatch):
         Take the bases' own rows, :math:`Z_{own} (Z^T Z + r I)^{-1/2}`, from Gram matrices summed over all processes.
 
         Scaled columns are at most of norm 1, so that float64 holds all their squares; the ridge must be positive, for the
-        Gram matrix cannot tell a singular value of 1e-8 from 0. Raises ValueError on NaN or infinity.
+        Gram matrix cannot tell a singular value of 1e-8 from 0. Raises ValueError on NaN or infinity, and
+        torch.linalg.LinAlgError where the root is off by more than a base may be: its rows would have to be gathered.
         """
         z64 = z.detach().double()
         gram = z64.mT @ z64
         row, column = torch.tril_indices(*gram.shape[-2:], device=z.device)  # symmetric: one triangle is sent
-        gram[..., row, column] = self.total(gram[..., row, column])
-        if not gram[..., row, column].isfinite().all():
+        gram[..., row, column] = gram[..., column, row] = self.total(gram[..., row, column])
+        if not gram.isfinite().all():
             raise ValueError("z holds NaN or infinite values in the rows of some process; it has no base")
-        return (z64 @ by_eigenvalues(gram, gram.new_tensor(ridge), rank_tolerance=0.0)).to(z.dtype)
+        r = gram.new_tensor(ridge).expand(gram.shape[:-2])
+        root = by_eigenvalues(gram, r, rank_tolerance=0.0)
+        error = error_of(gram, r, root, summed=self.n_rows(z)).amax()  # of the same matrices on every process
+        if not error <= TOLERANCES[z.dtype]:
+            raise torch.linalg.LinAlgError(
+                f"the base from Gram matrices added up over processes is off by about {error:.1e}, where "
+                f"{TOLERANCES[z.dtype]:.0e} is allowed; take a larger ridge than {ridge}, or one process"
+            )
+        return (z64 @ root).to(z.dtype)
 
     def total(self, part: Tensor) -> Tensor:
         """Complete a sum over the rows."""
@@ -146,11 +155,12 @@ def sums_move_fewer_bytes(n: int, width: int, dtype: torch.dtype, ridge: float, 
 
     So in float32, under the diagonal reading, adding up is cheaper if :math:`N > d / groups + 10`.
 
-    The Gram matrix G is not used where its rounding could show. A relative error of u = 1.1e-16 in G changes the base by at
-    most :math:`0.3 u \|G\|_F / ridge` to first order, and :math:`\|G\|_F` is at most `width`. If that exceeds 1e-5 in float32
-    or 1e-10 in float64 (for a ridge of 1e-4: beyond a width of 300), and so always for ``ridge=0``, the rows are gathered.
+    The Gram matrix G is not used where its rounding could show: by `rounding_of` it, and as :math:`\|G\|_F` is at most
+    `width`, it changes the base by at most :math:`0.3 u \sqrt{N} width / ridge`. If that exceeds half of what a base may be
+    off by, 5e-6 in float32 and 5e-11 in float64 (there, for a ridge of 1e-4, if width times the root of N exceeds 75), and so
+    always for ``ridge=0``, the rows are gathered.
     """
-    if 0.3 * 1.1e-16 * width > (1e-5 if dtype == torch.float32 else 1e-10) * ridge:
+    if width and (ridge == 0 or rounding_of(width, ridge, n) > TOLERANCES[dtype] / 2):
         return False
     e = dtype.itemsize
     products = 2 * e * (width if reading == "frobenius" else 1)

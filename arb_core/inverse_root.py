@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["by_eigenvalues", "by_products", "error_of", "minimax_polynomials"]
+__all__ = ["by_eigenvalues", "by_products", "error_of", "inverse_root", "minimax_polynomials", "rounding_of", "signs"]
 
 LEAST = 1e-8  # the square root of float64's rounding: below it there is nothing to be found
 PROBES = 4
@@ -31,6 +31,8 @@ def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor
     Returns
     -------
     (..., k, k) float64 Tensor
+        NaN where a direction would be left out that G cannot tell from zero: without a
+        ridge, and with a `rank_tolerance` below 1e-8, the square root of G's rounding.
 
     Raises
     ------
@@ -39,7 +41,10 @@ def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor
 
     """
     eigenvalues, v = torch.linalg.eigh(gram)
-    return (v * inverse_root(eigenvalues.clamp(min=0).sqrt(), ridge, rank_tolerance).unsqueeze(-2)) @ v.mT
+    f = inverse_root(eigenvalues.clamp(min=0).sqrt(), ridge, rank_tolerance)
+    if rank_tolerance < LEAST:
+        f = torch.where(f > 0, f, math.nan)
+    return (v * f.unsqueeze(-2)) @ v.mT
 
 
 def inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
@@ -149,7 +154,8 @@ def _nearest_to_one(low: float, high: float) -> tuple[float, float, float]:
 
 def error_of(gram: Tensor, ridge: Tensor, root: Tensor, summed: int = 1) -> Tensor:
     r"""
-    Estimate the relative error of the base that a root gives, from what the root should satisfy, :math:`X (G + r I) X = I`.
+    Estimate the relative error of the base that a root gives, from what the root should be: the positive one of
+    :math:`X (G + r I) X = I`.
 
     Parameters
     ----------
@@ -163,28 +169,46 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor, summed: int = 1) -> Tens
     Returns
     -------
     (...) float64 Tensor
-        Half of :math:`\|(X (G + r I) X - I) V\|_F / \|V\|_F` for :math:`V = X G X S` and
-        four fixed vectors S of signs; X G X is the Gram matrix of the base, so that
-        directions without a part in it, where a small eigenvalue of G is nothing but
-        rounding, do not count. And what the rounding of G itself may add, to first
-        order: :math:`0.3 e / \lambda` for an error e of G and its smallest eigenvalue
-        :math:`\lambda` with the ridge, of which r and :math:`1 / \|X\|_F^2` are
-        bounds from below. As errors of sums mostly cancel, e is put at
-        :math:`\sqrt{m} u \|G\|_F` for m products, with u = 1.1e-16.
+        Infinity where X is not positive semidefinite, to 1e-12 of its norm. Else the
+        sum of three parts. Half of :math:`\|(X (G + r I) X - I) V\|_F / \|V\|_F` for
+        :math:`V = X G X S` and four fixed vectors S of signs; X G X is the Gram matrix of
+        the base, so that directions without a part in it, where a small eigenvalue of G
+        is nothing but rounding, do not count. :math:`\|X - X^T\|_F / \|X\|_F`. And what
+        the rounding of G itself may add, to first order: `rounding_of` G.
 
     """
-    v = root @ (gram @ (root @ _signs(gram.shape[-1], gram.device)))
+    v = root @ (gram @ (root @ signs(gram.shape[-1], gram.device)))
     mapped = root @ v
     missed = torch.linalg.matrix_norm(root @ (gram @ mapped + ridge[..., None, None] * mapped) - v)
-    size = torch.linalg.matrix_norm(gram)
+    size, largest = torch.linalg.matrix_norm(gram), torch.linalg.matrix_norm(root)
     told = torch.where(size == 0, 0.0, missed / torch.linalg.matrix_norm(v) / 2)  # NaN where a root is
-    largest = torch.linalg.matrix_norm(root).square()  # of 1 / lambda
-    largest = torch.where(ridge > 0, torch.minimum(1 / ridge, largest), largest)
-    return told + 0.3 * UNIT_ROUNDOFF * math.sqrt(summed) * size * largest
+    told = told + torch.linalg.matrix_norm(root - root.mT) / torch.where(largest > 0, largest, 1.0)
+    shift = (1e-12 * largest)[..., None, None] * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    positive = torch.linalg.cholesky_ex(root + shift).info == 0
+    told = torch.where(positive | (largest == 0) | told.isnan(), told, math.inf)
+    small = 1 / largest.square()  # of the smallest eigenvalue, with the ridge, from below
+    return told + rounding_of(size, torch.where(ridge > 0, torch.maximum(ridge, small), small), summed)
+
+
+def rounding_of(size: Tensor | float, least: Tensor | float, summed: int) -> Tensor | float:
+    r"""
+    Bound what the rounding of a Gram matrix adds to the error of its base, :math:`0.3 e / \lambda` to first order.
+
+    Parameters
+    ----------
+    size, least
+        :math:`\|G\|_F`, and the smallest eigenvalue :math:`\lambda` of G + r I or a
+        bound of it from below.
+    summed : int
+        How many products m each entry of G is the sum of. As errors of sums mostly
+        cancel, the error e of G is put at :math:`\sqrt{m} u \|G\|_F`, with u = 1.1e-16.
+
+    """
+    return 0.3 * UNIT_ROUNDOFF * math.sqrt(summed) * size / least
 
 
 @cache
-def _signs(k: int, device: torch.device) -> Tensor:
+def signs(k: int, device: torch.device) -> Tensor:
     """Draw the vectors of `error_of`, once for every size: a copy to a GPU in each step would have it wait."""
     drawn = torch.randint(2, (k, PROBES), generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float64, device="cpu")
     return drawn.to(device) * 2 - 1

@@ -1,5 +1,6 @@
 """The global batch of two and three processes gives the loss and the gradient of one process on the whole batch."""
 
+import math
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -249,10 +250,25 @@ def test_one_process_in_a_group_changes_nothing(tmp_path):
         distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize(("width", "ridge", "sums"), [(8, 1e-4, True), (8, 0.0, False), (8, 1e-7, False), (600, 1e-4, False)])
-def test_gram_matrices_are_added_up_only_where_float64_carries_them(width, ridge, sums):
-    assert sums_move_fewer_bytes(10**6, width, torch.float64, ridge) == sums
-    assert sums_move_fewer_bytes(10**6, width, torch.float32, ridge) == (ridge > 0)
+@pytest.mark.parametrize(
+    ("n", "width", "ridge", "sums"),
+    [(64, 8, 1e-4, True), (64, 8, 0.0, False), (64, 8, 1e-7, False), (1000, 600, 1e-4, False), (1000, 8, 1e-4, False)],
+)
+def test_gram_matrices_are_added_up_only_where_float64_carries_them(n, width, ridge, sums):
+    assert sums_move_fewer_bytes(n, width, torch.float64, ridge) == sums
+    assert sums_move_fewer_bytes(n, width, torch.float32, ridge) == (ridge > 0)
+    assert sums_move_fewer_bytes(10**6, width, torch.float32, ridge) == (ridge == 1e-4)
+
+
+def test_a_wrong_root_of_added_up_gram_matrices_is_an_error(monkeypatch):
+    z = torch.eye(24, D)
+    monkeypatch.setattr(SharedBatch, "n_rows", lambda self, z: z.shape[-2])
+    exact = SharedBatch().nearest_orthonormal_basis(z, 1e-4)
+    torch.testing.assert_close(exact, z / math.sqrt(1 + 1e-4))
+    right = arb_core.distributed.by_eigenvalues
+    monkeypatch.setattr(arb_core.distributed, "by_eigenvalues", lambda *gram, **options: right(*gram, **options) * (1 + 1e-5))
+    with pytest.raises(torch.linalg.LinAlgError, match=r"off by about 1.0e-05, where 5e-06 is allowed; take a larger ridge"):
+        SharedBatch().nearest_orthonormal_basis(z, 1e-4)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ A plain script, as the benchmark of pre-training:
 
 All that is timed at one size takes turns, round by round, so that what disturbs one disturbs all; numbers are medians over
 rounds, of which there are fewer, but 3 at least, where they take long.
-The floor is the two matrix products that no base of a Gram matrix can do without, in the dtype of the embeddings. Peak memory
-is what torch holds at most, in one more call, beyond what it held before; SciPy's is not seen.
+The floor is the two matrix products that no base of a Gram matrix can do without, in the dtype of the embeddings. "gram: ..."
+and "ARB loss: ..." are the parts of that route and of the loss, each on what the part before it has left. Peak memory is what
+torch holds at most, in one more call, beyond what it held before; SciPy's is not seen.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import scipy.linalg  # noqa: E402
 import torch  # noqa: E402
 from arb_core import ARBLoss, standard_scale  # noqa: E402
 from arb_core.basis import SOLVERS, solve_basis  # noqa: E402
+from arb_core.inverse_root import error_of, inverse_root  # noqa: E402
 from lightly.loss import BarlowTwinsLoss, VICRegLoss  # noqa: E402
 from lightly.loss.wmse_loss import Whitening2d  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -44,6 +46,7 @@ from matplotlib import pyplot  # noqa: E402
 RIDGE = 1e-4
 SHAPES = [(256, 256), (256, 2048), (512, 8192), (128, 256), (4096, 256)]
 GROUPS = (1, 8, 64)
+MANY = [(256, 1024, 64), (256, 1024, 32), (256, 2048, 32)]  # groups of 16, 32 and 64 columns
 SIDES = (64, 128, 256, 512, 1024, 2048, 4096)
 SWEEPS = {"d": [(256, d) for d in SIDES], "N": [(n, 256) for n in SIDES]}
 DRAWN = ("floor", "gram", "products", "svd", "released formula", "ARB loss", "Barlow Twins loss", "VICReg loss")
@@ -55,11 +58,25 @@ SPECTRA: dict[str, Callable[[int], np.ndarray]] = {
     "as trained": lambda k: np.linspace(1.5, 0.5, k),
     "geometric to 1e-2": lambda k: np.geomspace(1, 1e-2, k),
     "geometric to 1e-5": lambda k: np.geomspace(1, 1e-5, k),
+    "geometric to 1e-7": lambda k: np.geomspace(1, 1e-7, k),
     "half of the rank": lambda k: np.where(np.arange(k) < (k + 1) // 2, 1.0, 0.0),
     "nearly collapsed": lambda k: np.where(np.arange(k) == 0, 1.0, 1e-4),
 }
 RIDGES = (0.0, 1e-8, 1e-4, 1e-2, 1.0)
-ERROR_SHAPES = [(1, 1), (1, 64), (64, 1), (16, 16), (128, 256), (256, 128), (256, 2048), (4096, 64)]
+ERROR_SHAPES = [
+    (1, 1),
+    (1, 64),
+    (64, 1),
+    (3, 3),
+    (16, 16),
+    (1, 4096),
+    (4096, 1),
+    (128, 256),
+    (256, 128),
+    (256, 2048),
+    (4096, 64),
+]
+ERROR_SHAPES += [(64, 4096), (4096, 256), (256, 4096)]
 
 
 def released(z: Tensor) -> Tensor:
@@ -81,9 +98,47 @@ def polar(z: Tensor) -> Tensor:
     return factor if tall is z else factor.mT
 
 
+def singular_values(z: Tensor, qr: bool) -> Tensor:
+    """Return the bases by torch's singular value decomposition in the dtype of `z`, of it or of its triangular factor."""
+    tall = z if z.shape[-2] >= z.shape[-1] else z.mT
+    q, square = torch.linalg.qr(tall) if qr else (None, tall)
+    u, s, vh = torch.linalg.svd(square, full_matrices=False)
+    base = (u * (s * (s.square() + RIDGE).rsqrt()).unsqueeze(-2)) @ vh
+    base = q @ base if qr else base
+    return base if tall is z else base.mT
+
+
 def floor(z: Tensor) -> Tensor:
     """Multiply twice as every base of a Gram matrix must; what is multiplied does not matter."""
     return z @ (z.mT @ z) if z.shape[-1] <= z.shape[-2] else (z @ z.mT) @ z
+
+
+def parts_of_gram(z: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the steps of the route "gram", as `arb_core.basis` takes them."""
+    n, d = z.shape[-2:]
+    tall = d <= n
+
+    def widened() -> Tensor:
+        size = z.abs().amax(dim=(-2, -1), keepdim=True)
+        return z.double() / size.double()
+
+    z64 = widened()
+    gram = z64.mT @ z64 if tall else z64 @ z64.mT
+    ridge = gram.new_full(gram.shape[:-2], RIDGE) / z.abs().amax(dim=(-2, -1)).double() ** 2
+    eigenvalues, v = torch.linalg.eigh(gram)
+
+    def rooted() -> Tensor:
+        return (v * inverse_root(eigenvalues.clamp(min=0).sqrt(), ridge, 0.0).unsqueeze(-2)) @ v.mT
+
+    root = rooted()
+    base = z64 @ root if tall else root @ z64
+    yield "gram: to float64", widened
+    yield "gram: Gram matrix", lambda: z64.mT @ z64 if tall else z64 @ z64.mT
+    yield "gram: eigenvalues", lambda: torch.linalg.eigh(gram)
+    yield "gram: root", rooted
+    yield "gram: application", lambda: z64 @ root if tall else root @ z64
+    yield "gram: check", lambda: error_of(gram, ridge, root, summed=max(n, d))
+    yield "gram: to float32", lambda: base.float()
 
 
 def forward_and_backward(loss: nn.Module, z_a: Tensor, z_b: Tensor) -> Callable[[], None]:
@@ -106,18 +161,30 @@ def candidates(n: int, d: int, groups: int, device: torch.device) -> Iterator[tu
     yield "floor", lambda: floor(z)
     for solver in SOLVERS[1:]:
         yield solver, lambda solver=solver: solve_basis(z, RIDGE, solver)
+    yield "auto, ridge 0", lambda: solve_basis(z)
+    z64 = z.double()
+    yield "auto, float64", lambda: solve_basis(z64, RIDGE)
+    yield from parts_of_gram(z)
     if d // groups <= TOO_WIDE:
         yield "released formula", lambda: released(z)
+    yield "torch SVD", lambda: singular_values(z, qr=False)
+    yield "QR and SVD", lambda: singular_values(z, qr=True)
     yield "torch.linalg.polar", lambda: polar(z)
-    if device.type == "cpu":
-        yield "scipy.linalg.polar", lambda: [scipy.linalg.polar(each) for each in z.numpy()]
     yield "ARB loss", forward_and_backward(ARBLoss(groups=groups), z_a, z_b)
+    ones = torch.ones_like(z_a)
+    yield (
+        "ARB loss: scaling",
+        forward_and_backward(lambda a, b: ((standard_scale(a) + standard_scale(b)) * ones).sum(), z_a, z_b),
+    )
+    yield "ARB loss: bases", lambda: (solve_basis(z, RIDGE), solve_basis(z, RIDGE))
     if groups == 1:
         if n > d:
             whitening = Whitening2d(d, eps=RIDGE).to(device)
             yield "Cholesky whitening", lambda: whitening(z_a)
         yield "Barlow Twins loss", forward_and_backward(BarlowTwinsLoss(), z_a, z_b)
         yield "VICReg loss", forward_and_backward(VICRegLoss(), z_a, z_b)
+    if device.type == "cpu":  # last: its threads go on waiting, in the way of what is timed next
+        yield "scipy.linalg.polar", lambda: [scipy.linalg.polar(each) for each in z.numpy()]
 
 
 def peak_bytes(step: Callable[[], object], device: torch.device) -> int:
@@ -154,7 +221,7 @@ def times(n: int, d: int, groups: int, rounds: int, device: torch.device) -> lis
     for name in steps:
         try:
             took[name] = [once(name)]
-        except (RuntimeError, ValueError) as error:  # it does not take this size
+        except (AttributeError, RuntimeError, ValueError) as error:  # it does not take this size, or this torch lacks it
             failed[name] = str(error).splitlines()[0]
     begun = time.monotonic()
     for i in range(rounds):
@@ -175,6 +242,8 @@ def times(n: int, d: int, groups: int, rounds: int, device: torch.device) -> lis
                 "rounds": max(len(took[name]) - 1, 1), "peak_mb": peaks.get(name, "")}
         for name, median in medians.items()
     ]  # fmt: skip
+    if d // groups > TOO_WIDE:
+        failed["released formula"] = f"left out: decompositions of {d // groups} x {d // groups} take minutes"
     return rows + [size | {"what": name, "note": why} for name, why in failed.items()]
 
 
@@ -204,8 +273,8 @@ def errors(shapes: list[tuple[int, int]], device: torch.device) -> Iterator[dict
                         error = np.linalg.norm(solution.basis.cpu().double().numpy() - exact) / np.linalg.norm(exact)
                         yield {
                             "n": n, "d": d, "spectrum": spectrum, "dtype": str(dtype).removeprefix("torch."), "ridge": ridge,
-                            "solver": solver, "route": solution.route, "replaced": solution.replaced or "",
-                            "error": f"{error:.1e}", "told": "" if math.isnan(solution.error) else f"{solution.error:.1e}",
+                            "solver": solver, "route": solution.route, "replaced": solution.replaced,
+                            "error": f"{error:.1e}", "told": f"{solution.error:.1e}",
                         }  # fmt: skip
 
 
@@ -251,10 +320,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {options.threads} thread(s)"
     sizes = [(*shape, groups) for shape in SHAPES for groups in GROUPS]
-    sizes += [(*shape, 1) for shapes in SWEEPS.values() for shape in shapes if (*shape, 1) not in sizes]
+    sizes += MANY + [(*shape, 1) for shapes in SWEEPS.values() for shape in shapes]
     shapes, rounds = ERROR_SHAPES, options.rounds
     if options.small:
-        sizes, shapes, rounds = [(64, 256, 1), (64, 256, 8), (256, 64, 1)], ERROR_SHAPES[:4], 2
+        sizes, shapes, rounds = [(64, 256, 1), (64, 256, 8), (256, 64, 1)], ERROR_SHAPES[:5], 2
     rows = []
     for n, d, groups in sorted(set(sizes)):
         for row in times(n, d, groups, rounds, device):
