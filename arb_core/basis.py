@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from .inverse_root import UNIT_ROUNDOFF, by_eigenvalues, by_products, error_of, inverse_root, signs
 from .scaling import check_embeddings
@@ -238,7 +239,7 @@ def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> tuple[Tensor, Te
     off = norm(u @ (s.unsqueeze(-1) * mapped) - z @ probes) / torch.where(size > 0, size, 1.0)
     off = (off + norm(u.mT @ (u @ probes) - probes) + norm(vh.mT @ mapped - probes)) / norm(probes) + UNIT_ROUNDOFF
     if not (off < WRONG * UNIT_ROUNDOFF).all():
-        raise torch.linalg.LinAlgError(
+        raise LinAlgError(
             f"the singular value decomposition of {k} columns is wrong by {float(off.amax()):.1e}, relative; "
             "its library fails on this matrix: try another dtype, device or solver"
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from .basis import TOLERANCES, nearest_orthonormal_basis
 from .inverse_root import by_eigenvalues, error_of, rounding_of
@@ -89,7 +90,7 @@ class SharedBatch(WholeBatch):
         root = by_eigenvalues(gram, r, rank_tolerance=0.0)
         error = error_of(gram, r, root, summed=self.n_rows(z)).amax()  # of the same matrices on every process
         if not error <= TOLERANCES[z.dtype]:
-            raise torch.linalg.LinAlgError(
+            raise LinAlgError(
                 f"the base from Gram matrices added up over processes is off by about {error:.1e}, where "
                 f"{TOLERANCES[z.dtype]:.0e} is allowed; take a larger ridge than {ridge}, or one process"
             )
@@ -195,7 +196,8 @@ def gather_rows(z: Tensor) -> Tensor:
     if not has_several_processes():
         return z
     _check_equal_shares(z)
-    return _GatherRows.apply(z)
+    rows: Tensor = _GatherRows.apply(z)
+    return rows
 
 
 def sum_over_processes(part: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor
     f = inverse_root(eigenvalues.clamp(min=0).sqrt(), ridge, rank_tolerance)
     if rank_tolerance < LEAST:
         f = torch.where(f > 0, f, math.nan)
-    return (v * f.unsqueeze(-2)) @ v.mT
+    root: Tensor = (v * f.unsqueeze(-2)) @ v.mT
+    return root
 
 
 def inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
@@ -105,7 +106,8 @@ def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
         if step + 1 < len(steps):
             y = y @ p
     root = x / unit.sqrt()
-    return (root + root.mT) / 2
+    symmetric: Tensor = (root + root.mT) / 2
+    return symmetric
 
 
 @cache

@@ -195,7 +195,7 @@ class ARBLoss(nn.Module):
         if m % self.groups:
             what = "features (d)" if self.level == "feature" else "samples (N)"
             raise ValueError(f"groups={self.groups} does not divide the {m} {what}; choose a divisor of {m}")
-        return z.unflatten(1, (self.groups, m // self.groups)).movedim(1, 0)
+        return z.reshape(len(z), self.groups, m // self.groups).movedim(1, 0)
 
     def extra_repr(self) -> str:
         """Show the settings in the module's printed form."""
