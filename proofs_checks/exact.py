@@ -10,7 +10,17 @@ from flint import acb_mat, arb, arb_mat, ctx, fmpq, fmpq_mat
 
 from .matrices import Matrix
 
-__all__ = ["base_ball", "cayley", "certify_base", "certify_scaled", "floats", "rational", "scaled_ball"]
+__all__ = [
+    "base_ball",
+    "cayley",
+    "centred",
+    "certify_base",
+    "certify_scaled",
+    "floats",
+    "positive_definite",
+    "rational",
+    "scaled_ball",
+]
 
 ctx.prec = 200  # bits
 
@@ -31,6 +41,19 @@ def cayley(skew: Matrix) -> fmpq_mat:
     return rational((identity + skew).tolist()).inv() * rational((identity - skew).tolist())
 
 
+def centred(rows: Sequence[Sequence[int]]) -> fmpq_mat:
+    """Return a matrix of whole numbers less the mean of each column."""
+    means = [fmpq(sum(column), len(column)) for column in zip(*rows, strict=True)]
+    return fmpq_mat([[entry - mean for entry, mean in zip(row, means, strict=True)] for row in rows])
+
+
+def positive_definite(matrix: fmpq_mat) -> bool:
+    """Tell whether a matrix is symmetric and positive definite, by Sylvester's criterion."""
+    rows = matrix.tolist()
+    minors = (fmpq_mat([row[: k + 1] for row in rows[: k + 1]]).det() for k in range(len(rows)))
+    return matrix == matrix.transpose() and all(minor > 0 for minor in minors)
+
+
 def certify_scaled(z: fmpq_mat) -> None:
     """Make sure that a matrix is standard-scaled: every column sums to 0 and has norm 1."""
     for column in z.transpose().tolist():
@@ -48,9 +71,7 @@ def certify_base(z: fmpq_mat, b: fmpq_mat) -> None:
     """
     p = b.transpose() * z
     assert b * p == z
-    assert p == p.transpose()
-    rows = p.tolist()
-    assert all(fmpq_mat([row[: k + 1] for row in rows[: k + 1]]).det() > 0 for k in range(len(rows)))  # Sylvester
+    assert positive_definite(p)
 
 
 def scaled_ball(rows: Sequence[Sequence[int]]) -> arb_mat:

@@ -9,11 +9,11 @@ from arb_suite.audit.finding import Finding
 from . import exact
 from .judge import QUICK, Effort, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, centred, deficient, tall
+from .smallest import SMALLEST, TETRAHEDRON, TURNED
 from .theorem_2 import FOUR_SAMPLES, counterexample
 
 __all__ = ["certify", "three_by_four"]
 
-TETRAHEDRON = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
 # Of Z, of its base with the ridge 16, and of 4 (Z^T Z + 16 I)^(-1/2) and 4 (Z Z^T + 16 I)^(-1/2) - I
 SPECTRA = {"z": (3, "15/2"), "base": ("3/5", "15/17"), "right": ("4/5", "8/17"), "left": ("-1/5", "-9/17")}
 
@@ -59,6 +59,8 @@ def certify(implementation: Implementation) -> None:
     z, base = (exact.floats(m) for m in _of_both_sides())
     same(implementation.base(z, 16.0), base)
     same(implementation.base(z.T, 16.0), base.T)
+    z, base = (np.array(TURNED[name], float) for name in ("z", "base"))
+    same(implementation.base(z, 0.0), base)
     z = exact.floats(three_by_four())
     same(implementation.base(z, 0.0), z / 2)
 
@@ -86,6 +88,7 @@ def equidistant(implementation: Implementation = OURS, effort: Effort = QUICK, o
         n = int(rng.integers(2, 11))
         return equal(n, fmpq(-1, n - 1) + fmpq(n, n - 1) * fmpq(int(rng.integers(0, 1000)), 1000))
 
+    SMALLEST["X2"]()
     points = exact.rational(TETRAHEDRON)
     tetrahedron = points * points.transpose() * _diagonal(*["1/3"] * 4)
     simplices = {n: equal(n, fmpq(-1, n - 1)) for n in range(2, 11)}
@@ -125,6 +128,7 @@ def levels(implementation: Implementation = OURS, effort: Effort = QUICK, other:
     the first N rows of the polar factor of [Z; sqrt(r) I], by SciPy, are the base, if r > 0 or Z has full column rank.
     """
     certify(implementation)
+    SMALLEST["X3"]()
 
     def gap(case: tuple[Matrix, float]) -> float:
         z, ridge = case

@@ -33,7 +33,7 @@ def test_three_columns_are_centred_and_orthonormal(monkeypatch, replaced):
         geometry.three_by_four()
 
 
-@pytest.mark.parametrize(("shape", "ridge"), [((4, 2), 0), ((4, 2), 16), ((2, 4), 16), ((4, 12), 0)])
+@pytest.mark.parametrize(("shape", "ridge"), [((4, 2), 0), ((4, 2), 16), ((2, 4), 16), ((2, 2), 0), ((4, 12), 0)])
 def test_each_base_that_is_known_exactly_is_compared(shape, ridge):
     with pytest.raises(AssertionError):
         geometry.certify(wrong_where(lambda z, r: (z.shape, r) == (shape, ridge)))

@@ -9,9 +9,10 @@ from scipy.linalg import orthogonal_procrustes, polar
 
 from arb_suite.audit.finding import Finding
 
-from .exact import cayley, certify_base, floats, rational
+from .exact import cayley, centred, certify_base, floats, rational
 from .judge import QUICK, Effort, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, deficient, descent, orthonormal, rotation, tall
+from .smallest import SMALLEST, TWO_SAMPLES
 
 __all__ = ["two_completions"]
 
@@ -201,20 +202,20 @@ def scaled_matrices_have_full_rank(
         d = int(rng.integers(1, 11))
         return rng.standard_normal((d + int(rng.integers(1 if other else d == 1, 4)), d))
 
-    smallest = rational([[1, 1], [-1, -1]])
     if other:
         found = judge(Statement(missing, draw, proved=True), effort)
         return Finding(found.verdict, f"d <= N - 1: {found.tried}")
-    found = judge(Statement(missing, draw, known=(floats(smallest),)), effort)
+    SMALLEST["T1.rank"]()
+    found = judge(Statement(missing, draw, known=(np.array(TWO_SAMPLES, float),)), effort)
     features = np.random.default_rng(0).standard_normal((256, 2048))
     eight, sixteen = ([missing(group) for group in np.split(features, p, axis=1)] for p in (8, 16))
     base = implementation.base(implementation.scale(features[:, :256]), 0.0)
     defect = np.linalg.norm(base.T @ base - np.eye(256), 2)
     return Finding(
         found.verdict,
-        f"N = d = 2: centred columns of norm 1 are (1, -1)/sqrt(2) or its negative, of rank 1 (determinant {smallest.det()});"
-        f" N = 256, d = 2048 in 8 groups of 256: {eight.count(1)} of 8 scaled groups have rank 255, and the base of such a"
-        f" group has ||B^T B - I||_2 = {defect:.2f}, not 0",
+        "N = d = 2: centred columns of norm 1 are (1, -1)/sqrt(2) or its negative, of rank 1 (determinant"
+        f" {centred(TWO_SAMPLES).det()}); N = 256, d = 2048 in 8 groups of 256: {eight.count(1)} of 8 scaled groups have rank"
+        f" 255, and the base of such a group has ||B^T B - I||_2 = {defect:.2f}, not 0",
         correction=f"the rank is min(d, N - 1) generically: full for d <= N - 1; of 16 groups of 128, {sixteen.count(0)} of 16"
         " have it",
     )

@@ -15,6 +15,7 @@ from .judge import QUICK, Effort, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, pairs
 from .search.inequalities import Base, climb_of, diagonal, inequalities, least_loss, zero_bound
 from .search.shrink import stored
+from .smallest import ALIKE, SMALLEST, scaled
 
 __all__ = ["FOUR_SAMPLES", "SIX_SAMPLES", "agreed_base", "counterexample"]
 
@@ -303,6 +304,10 @@ def zero_with_more_features(implementation: Implementation = OURS, effort: Effor
         ridge = float(rng.choice([0.0, 1e-4, 10.0 ** rng.uniform(-6, 1)]))
         return implementation.scale(views[0]), implementation.scale(views[1]), ridge
 
+    SMALLEST["T2.zero.ridge"]()
+    alike = scaled(ALIKE)
+    for ridge in (0.0, 1e-4):
+        np.testing.assert_allclose(loss((alike, alike, ridge)), least_loss(2, 2, ridge), rtol=0, atol=1e-12)
     pair, three = exact.floats(counterexample()[2]), _three_features()
     known = [(z, z, ridge) for z in (pair, three) for ridge in (0.0, 1e-4)]
     if other:

@@ -21,6 +21,8 @@ from .ensembles import COLUMNS, ROOTS, Ensemble, certified, draw_ensemble, draw_
 from .information import Law, Number, both, draw_weights, entropy, gaussian_information, information, labelled, marginal
 from .judge import QUICK, Effort, Judgement, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix
+from .shared_base import BATCHES, ENCODERS, as_ensemble, law_of, twins
+from .smallest import SMALLEST
 
 __all__ = ["Rows"]
 
@@ -47,9 +49,14 @@ def _finding(found: Judgement, evidence: str, true: str) -> Finding:
     return Finding(found.verdict, f"{true}: {found.tried}")
 
 
-def _judged(gap: Callable, implementation: Implementation, effort: Effort, other: bool, known: Ensemble) -> Judgement:
-    """Judge a statement about ensembles; it is the correction that is proved."""
-    return judge(Statement(gap, partial(draw_ensemble, implementation=implementation), proved=other, known=(known,)), effort)
+def _judged(
+    claim: str, gap: Callable, implementation: Implementation, effort: Effort, other: bool, known: Ensemble
+) -> Judgement:
+    """Judge a statement about ensembles, on the smallest first; it is the correction that is proved."""
+    SMALLEST[claim]()
+    smallest = as_ensemble(twins("Z_1" if claim == "T3.chain" else ""), implementation)
+    draw = partial(draw_ensemble, implementation=implementation)
+    return judge(Statement(gap, draw, proved=other, known=(smallest, known)), effort)
 
 
 @theory("T3")
@@ -79,7 +86,7 @@ def base_informs_more(implementation: Implementation = OURS, effort: Effort = QU
     case = ensemble(implementation, 2, 2)
     with_view, with_base = both(case.law)
     return _finding(
-        _judged(gap, implementation, effort, other, case),
+        _judged("T3", gap, implementation, effort, other, case),
         f"{BY_HAND} I(Z^A; Z^B) = {with_view} and I(Z^A; B^B) = {with_base} for Z^A = Z^B uniform over these four",
         "I(Z^A; B^B) <= I(Z^A; Z^B), with equality exactly where Z^A and Z^B are independent given B^B",
     )
@@ -109,7 +116,7 @@ def entropies(implementation: Implementation = OURS, effort: Effort = QUICK, oth
     h_z, h_b, b_given_z = (entropy(case.law, *names) for names in ("Z", "B", "BZ"))
     p, q, r = ROOTS[0]
     return _finding(
-        _judged(gap, implementation, effort, other, case),
+        _judged("T3.entropy", gap, implementation, effort, other, case),
         f"{BY_HAND} H(Z^B) = {h_z}, H(B^B) = {h_b} and H(B^B | Z^B) = {b_given_z} for Z^B uniform over these four; differential"
         " entropy meets the first half, never the second: for single rows with Sigma held fixed, h(b) - h(z) = -(1/2) log det"
         f" Sigma >= 0 (det Sigma = {Fraction(p * p - q * q, r * r) ** 2} for B_1 P_1), and h(b | z) is minus infinity",
@@ -135,7 +142,7 @@ def chain_rule(implementation: Implementation = OURS, effort: Effort = QUICK, ot
     case = ensemble(implementation, 2, 2, root_a=0)
     whole, first, second = sides(case.law)
     return _finding(
-        _judged(lambda drawn: max(sides(drawn.law)) - min(sides(drawn.law)), implementation, effort, other, case),
+        _judged("T3.chain", lambda drawn: max(sides(drawn.law)) - min(sides(drawn.law)), implementation, effort, other, case),
         f"{BY_HAND} H(B,Z|A) = {whole}, H(B|Z,A) + H(B|A) = {first} and H(Z|B,A) + H(Z|A) = {second} for Z^B = B_i P_j uniform"
         " over these four and Z^A = B_i P_1",
         "H(B,Z|A) = H(B|Z,A) + H(Z|A) = H(Z|B,A) + H(B|A)",
@@ -158,7 +165,7 @@ def equal_for_batches(implementation: Implementation = OURS, effort: Effort = QU
     case = ensemble(implementation, 2, 2)
     with_view, with_base = both(case.law)
     return _finding(
-        _judged(gap, implementation, effort, other, case),
+        _judged("T3.fullrank.batch", gap, implementation, effort, other, case),
         f"{BY_HAND} I(Z^A; Z^B) = {with_view}, I(Z^A; B^B) = {with_base} and I(Z^A; Z^B | B^B) ="
         f" {information(case.law, 'Z', 'A', 'B')} for Z^A = Z^B uniform over these four",
         "I(Z^A; Z^B) = I(Z^A; B^B) + I(Z^A; Z^B | B^B), so that the two are equal exactly where the last term is 0",
@@ -241,7 +248,9 @@ def same_maximisers(implementation: Implementation = OURS, effort: Effort = QUIC
         return tuple(draw_ensemble(rng, implementation, one_root=other) for _ in range(3))
 
     roots, few, many = (ensemble(implementation, *sizes) for sizes in ((1, 4), (2, 1), (4, 1)))
-    known = ((few, many),) if other else ((roots, few), (roots, few, many))
+    SMALLEST["T3.argmax"]()
+    smallest = tuple(as_ensemble(law_of(outcomes, BATCHES), implementation) for outcomes in ENCODERS)
+    known = ((few, many),) if other else (smallest, (roots, few), (roots, few, many))
     values = [" and ".join(map(str, both(encoder.law))) for encoder in (roots, few, many)]
     return _finding(
         judge(Statement(gap, draw, proved=other, known=known), effort),

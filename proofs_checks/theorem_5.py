@@ -15,6 +15,7 @@ from .gradients import BY_HAND, QUARTER, RIDGE, Case, collapsed_views, cosine, d
 from .judge import QUICK, Effort, Judgement, Statement, judge, theory
 from .matrices import OURS, Implementation, Matrix, orthonormal, pairs
 from .search.inequalities import climb_of, inequalities
+from .smallest import COLLAPSED, OPPOSITE, SMALLEST, products_at_collapse, scaled
 from .theorem_2 import agreed_base
 
 __all__ = ["either"]
@@ -41,6 +42,10 @@ def sign_of_gradient(implementation: Implementation = OURS, effort: Effort = QUI
         return float(np.abs(differentiate(views[0], base) - sign * 2 * (1 - (views[0] * base).sum(0)) * base).max())
 
     found = judge(Statement(gap, partial(pairs, implementation=implementation), proved=other, known=((z, z),)), effort)
+    SMALLEST["T5.grad"]()
+    one, opposite = map(scaled, OPPOSITE)
+    np.testing.assert_allclose(implementation.base(opposite, 0.0), opposite, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(differentiate(one, opposite), -4 * opposite, rtol=0, atol=1e-12)
     c = coordinates[0, 0]
     slope = ((1 - (c + 1)) ** 2 - (1 - (c - 1)) ** 2) / 2
     by_hand = f"{BY_HAND}: along b_1 the slope of (1 - <z_1, b_1>)^2 is {slope}, in exact rationals"
@@ -147,6 +152,10 @@ def orthogonal_with_pseudo_base(implementation: Implementation = OURS, effort: E
     np.testing.assert_allclose(
         gradient_of(implementation, known[0]), float(factor.p) / float(factor.q) * pair, rtol=0, atol=1e-12
     )
+    SMALLEST["T5.orth.collapsed.eq9"]()
+    smallest = scaled(COLLAPSED)
+    of_smallest = gradient_of(implementation, (smallest, smallest, QUARTER))
+    np.testing.assert_allclose(of_smallest.T @ of_smallest, exact.floats(products_at_collapse()), rtol=0, atol=1e-12)
     equal = cosine(gradient_of(implementation, (pair, pair, RIDGE)))
     return Finding(
         found.verdict,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from arb_suite.jobs import UserError
-from arb_suite.report.claims import SOURCES, VERDICTS, chapters, findings, tally
+from arb_suite.report.claims import SOURCES, VERDICTS, chapters, counterexamples, findings, tally
 from arb_suite.report.job import render
 from arb_suite.report.notation import typeset
 from arb_suite.report.parts import Results
@@ -96,6 +96,24 @@ def test_every_claim_is_there_with_its_verdict(plan_of_report, claims):
         text = Page(article).text
         for value in (claim["id"], claim["verdict"], claim["where"], claim["check"]):
             assert value in text
+
+
+def test_every_refuted_claim_of_the_theory_shows_matrices(plan_of_report, claims):
+    source = render(Results(REFERENCE), plan_of_report, "v1")
+    known = counterexamples(ROOT / "proofs_checks/search/counterexamples.yaml", OUTLINE["sides"])
+    shown = set()
+    for claim in claims.query("verdict == 'refuted' and not id.str.startswith('P')")["id"]:
+        (article,) = re.findall(rf'<article class="claim refuted" id="{re.escape(claim)}".*?</article>', source, re.S)
+        tables = [
+            [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", table)]
+            for table in re.findall('<div class="matrix">.*?<tbody>(.*?)</tbody>', article, re.S)
+        ]
+        expected = [[[str(entry) for entry in row] for row in rows] for _, rows in known[claim]["matrices"]]
+        assert expected
+        assert [[[entry.replace("\N{MINUS SIGN}", "-") for entry in row] for row in rows] for rows in tables] == expected
+        assert all(str(typeset(line)) in article for line in known[claim]["says"])
+        shown.add(claim)
+    assert shown == set(known)
 
 
 def test_it_stands_alone_and_every_place_that_it_links_to_is_there(page):

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from proofs_checks.smallest import SMALLEST
 
 from ..jobs import UserError
 
@@ -159,7 +161,34 @@ def summary(claims: pd.DataFrame, orderings: pd.DataFrame, outline: Sequence[Map
     return "\n".join(lines) + "\n"
 
 
-def counterexamples(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the smallest counterexample of each claim that has one, as found by search: n, d, views, sides."""
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {entry["claim"]: entry for entry in reversed(found) if entry["statement"] == "printed"}
+def counterexamples(path: Path, sides: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """
+    Return the smallest counterexample of each claim that has one.
+
+    Parameters
+    ----------
+    path : Path
+        Those that were found by search, as YAML.
+    sides : mapping
+        By claim, the two sides of the inequality that they violate.
+
+    Returns
+    -------
+    dict of dict
+        By claim: ``matrices``, pairs of a name and its rows; ``says``, lines on what
+        is seen.
+
+    """
+    found = {claim: asdict(shown()) for claim, shown in SMALLEST.items()}
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
+        if entry["statement"] == "printed":
+            names = ["Z^A", "Z^B"] if len(entry["views"]) > 1 else ["Z"]
+            left, right = sides[entry["claim"]]
+            found[entry["claim"]] = {
+                "matrices": list(zip(names, entry["views"], strict=True)),
+                "says": [
+                    "raw embeddings, rows are samples; scaled by Eq. 7 they have",
+                    *(f"{left} = {side['left']}, above {right} = {side['right']} ({side['part']})" for side in entry["sides"]),
+                ],
+            }
+    return found
