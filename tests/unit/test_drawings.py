@@ -17,14 +17,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from arb_suite.report.bases import PRINTED_RIDGE, between, largest_cosine, of_singular_values, ranks, scaled
 from arb_suite.report.canvas import PLANE, turned
 from arb_suite.report.collapse import STARTS, descend, embeddings, gradients, misfit, rates
+from arb_suite.report.costs import FEATURES, GROUPS
 from arb_suite.report.drawings import DRAWINGS, distances, inner_products, svg
+from arb_suite.report.information import informations
 
 ROOT = Path(__file__).parents[2]
 STORED = {
     entry["claim"]: entry
     for entry in yaml.safe_load((ROOT / "proofs_checks/search/counterexamples.yaml").read_text(encoding="utf-8"))
 }
-NAMES = ["base", "ridge", "T1.rank", "T2", "T4.distance", "T5"]
+NAMES = ["base", "ridge", "T1.rank", "T2", "T4.distance", "T3", "T5", "X1"]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,7 @@ def test_what_is_said_is_said_in_sentences_and_judges_nothing(drawn, name):
     assert drawing.title
     assert len({drawing.title, drawing.caption, drawing.alt}) == 3
     assert not re.search("holds|conditional|refuted|ill-posed|inconclusive", drawing.title + drawing.caption + drawing.alt)
+    assert not re.search(r"[_^\\]", drawing.alt)  # it is read out
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -234,3 +237,38 @@ def test_paths_end_where_the_alternative_text_says(drawn):
     assert ((by_direct[0] - by_direct[1]).abs() < (starts[0] - starts[1]).abs()).all()
     for ends in (by_arb, by_direct):
         assert f"(14, 2) to ({ends[0, 0]:.0f}, {ends[1, 0]:.0f})" in drawn["T5"].alt
+
+
+def test_embeddings_of_one_base_are_told_apart_by_the_view_alone(drawn):
+    for count in range(1, 9):
+        assert informations(count) == (pytest.approx(math.log2(count)), 0)
+    view, base = (line.get_ydata() for line in drawn["T3"].figure.axes[1].get_lines())
+    np.testing.assert_allclose(view, np.log2(range(1, 9)), atol=1e-12)
+    np.testing.assert_array_equal(base, 0)
+    assert "1 bit of two and 3 bits of 8; its base tells 0 bits." in drawn["T3"].caption
+
+
+def test_the_embeddings_drawn_are_those_of_the_counterexample(drawn):
+    z = [np.array(rows) - np.mean(rows, axis=0) for rows in ([[1, 0], [0, 1], [0, 0]], [[2, 1], [1, 2], [0, 0]])]
+    apart = [math.degrees(math.acos(x[:, 0] @ x[:, 1] / (x[:, 0] @ x[:, 0]))) for x in z]
+    marks = [text.get_text() for text in drawn["T3"].figure.axes[0].texts]
+    assert [marks.count(f"{angle:.0f}°") for angle in apart] == [1, 1]
+    assert f"are {apart[0]:.0f} and {apart[1]:.0f} degrees apart" in drawn["T3"].caption
+    assert "columns are 90 degrees apart" in drawn["T3"].caption
+
+
+def test_operations_drawn_are_the_polynomials(drawn):
+    def formula(d, p):
+        return 4 * 256 * d**2 / p + 11 * d**3 / p**2
+
+    def smaller(d, p):
+        k = min(256, d / p)
+        return 4 * 256 * d * k + 11 * p * k**3
+
+    for axis, sizes in zip(drawn["X1"].figure.axes, ([(d, 1) for d in FEATURES], [(2048, p) for p in GROUPS]), strict=True):
+        curves = [line.get_ydata() for line in axis.get_lines()]
+        for curve, expected in zip(curves, (smaller, formula, lambda d, p: 2 * 256 * d), strict=False):
+            np.testing.assert_allclose(curve, [expected(*size) for size in sizes])
+    said = f"takes {formula(2048, 1) / 1e9:.3g} billion operations and the other {smaller(2048, 1) / 1e6:.3g} million"
+    assert said in drawn["X1"].caption
+    assert f"{smaller(2048, 8) / smaller(2048, 1):.1f} times costlier" in drawn["X1"].caption

@@ -78,9 +78,10 @@ def base() -> Drawing:
         f"{turn[1]:.1f} degrees. Right: the same for a matrix of six samples and three features; full squares are positive "
         f"entries, hollow ones negative. Z and its base B share U and V; the singular values of Z are {singular[0]}, those of "
         f"B are {singular[1]}. Nothing is learnt.",
-        f"A circle with two arrows z_1 and z_2 at {apart:.1f} degrees to each other, and outside them dashed arrows b_1 and "
-        f"b_2 at {between(b[:, 0], b[:, 1]):.1f} degrees, turned by {turn[0]:.1f} and {turn[1]:.1f} degrees. Beside it "
-        f"Z = U diag({singular[0]}) V^T above B = U diag({singular[1]}) V^T. The largest correlation between two columns is "
+        f"A circle with two arrows, the features, at {apart:.1f} degrees to each other, and outside them two dashed arrows, "
+        f"the columns of the base, at {between(b[:, 0], b[:, 1]):.1f} degrees, turned by {turn[0]:.1f} and {turn[1]:.1f} "
+        f"degrees. Beside it Z as U times a diagonal matrix of {singular[0]} times V transposed, above B as U times a "
+        f"diagonal matrix of {singular[1]} times V transposed. The largest correlation between two columns is "
         f"{largest[0]:.2f} in Z and {largest[1]:.2f} in B.",
     )
 
@@ -164,8 +165,9 @@ def ridge() -> Drawing:
         f"a ridge all become 1; with one, those far above sqrt(lambda) become nearly 1, those far below stay small, and at "
         f"s = sqrt(lambda), the dots, the result is {max(half.values()):.3f} for every lambda. With lambda = 1e-4, s = 1 "
         f"becomes {one:.5f} and s = 0.001 becomes {small:.3f}.",
-        f"Four curves over a logarithmic axis of singular values of Z. For lambda = 0 a level line at 1; for 1e-4, 0.01 and "
-        f"0.6 S-shaped curves from near 0 up to near 1, with the values {at_root} at s = sqrt(lambda).",
+        "Four curves over a logarithmic axis of singular values of Z. Without a ridge a level line at 1; for the ridges "
+        f"0.0001, 0.01 and 0.6 S-shaped curves from near 0 up to near 1, with the values {at_root} where the singular value "
+        "is the root of the ridge.",
     )
 
 
@@ -217,8 +219,9 @@ def rank() -> Drawing:
         f"{largest_cosine():.2f} in size (over all angles in whole degrees). The columns of the pseudo base have the norm "
         f"{norms[0]:.3f}, not 1. Right: of {SAMPLES} samples, matrices of normal numbers have the rank min(d, {max(raw)}) "
         f"before Eq. 7 and min(d, {max(centred)}) after it, so that d = N features have no orthonormal base.",
-        f"Three arrows z_1, z_2, z_3 of a circle, at {', '.join(f'{angle:.0f}' for angle in apart)} degrees to each other, and "
-        f"beside them dashed arrows b_1, b_2, b_3 of the lengths {', '.join(f'{norm:.3f}' for norm in norms)}. Beside it the "
-        f"rank over the number of features, 1 to {MOST}, for {SAMPLES} samples: at d = {SAMPLES} it is "
+        f"A circle with three arrows, the features, at {', '.join(f'{angle:.0f}' for angle in apart)} degrees to each other, "
+        f"and beside them dashed arrows, the columns of the pseudo base, of the lengths "
+        f"{', '.join(f'{norm:.3f}' for norm in norms)}. Beside it the rank over the number of features, 1 to {MOST}, for "
+        f"{SAMPLES} samples: at d = {SAMPLES} it is "
         f"{raw[SAMPLES - 1]} before centring and scaling and {centred[SAMPLES - 1]} after it, and it stays so.",
     )

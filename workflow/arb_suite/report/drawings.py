@@ -13,6 +13,8 @@ from proofs_checks.search.shrink import stored
 from .bases import base, rank, ridge, scaled
 from .canvas import BASE, GREY, OTHER, STYLE, VIEW, Drawing, arc, arrow, circle, new_figure, panel, svg, turned
 from .collapse import collapse
+from .costs import operations
+from .information import shared
 
 __all__ = ["DRAWINGS", "Drawing", "bound", "distance", "distances", "inner_products", "svg"]
 
@@ -56,9 +58,10 @@ def bound() -> Drawing:
         f"the base was made from. Right, what the invariance term of Barlow Twins compares: the same features with those of "
         f"view B, {degrees[1]} degrees apart, inner products {said[1]}. The loss is {sums[0]:.6f}, the invariance term "
         f"{sums[1]:.6f}.",
-        f"Two circles with the same two arrows z^A_1 and z^A_2. Left dashed arrows b^B_1 and b^B_2, at {degrees[0]} degrees "
-        f"from their partners: the sum over (1 - inner product)^2 is {sums[0]:.2f}. Right dotted arrows z^B_1 and z^B_2, "
-        f"at {degrees[1]} degrees from theirs: the sum is {sums[1]:.2f}.",
+        "Two circles with the same two arrows, the features of view A. Left two dashed arrows, the columns of the base of "
+        f"view B, at {degrees[0]} degrees from their partners: the squares of 1 less the inner product add up to "
+        f"{sums[0]:.2f}. Right two dotted arrows, the features of view B, at {degrees[1]} degrees from theirs: the sum is "
+        f"{sums[1]:.2f}.",
     )
 
 
@@ -125,5 +128,7 @@ DRAWINGS: Mapping[str, Callable[[], Drawing]] = {
     "T1.rank": rank,
     "T2": bound,
     "T4.distance": distance,
+    "T3": shared,
     "T5": collapse,
+    "X1": operations,
 }
