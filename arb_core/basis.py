@@ -1,6 +1,7 @@
 """The nearest orthonormal basis of an embedding matrix: Definition 1, Theorem 1 and Equation 9 of the paper."""
 
 import math
+import sys
 import warnings
 from typing import NamedTuple
 
@@ -8,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from .inverse_root import UNIT_ROUNDOFF, by_eigenvalues, by_products, error_of, inverse_root, signs
+from .inverse_root import UNIT_ROUNDOFF, by_eigenvalues, by_products, error_of, inverse_root, rounding_of, signs
 from .scaling import check_embeddings
 
 __all__ = ["SOLVERS", "Solution", "nearest_orthonormal_basis", "solve_basis"]
 
 SOLVERS = ("auto", "gram", "products", "svd")
-TOLERANCES = {torch.float32: 5e-6, torch.float64: 5e-11}  # of `inverse_root.error_of`
+TOLERANCES = {torch.float32: 5e-6, torch.float64: 5e-11}  # of what a base from a Gram matrix may be off by
 LONG = 4  # times the shorter side: from there on a QR decomposition before the singular values pays
-WRONG = 1e-12 / UNIT_ROUNDOFF  # in units of rounding: what a decomposition is never off by
+FAR = 1e30  # times the square of z's largest entry: beside such a ridge z^2 does not show in float64
 
 
 class Solution(NamedTuple):
@@ -30,11 +31,13 @@ class Solution(NamedTuple):
     route : {"gram", "products", "svd"}
         What computed it, but for what was replaced.
     error : float
-        What it is estimated to be off by, in the Frobenius norm and relative, the
-        largest of a batch: for "gram" and "products" from their root
-        (`inverse_root.error_of`), for "svd" from what its factors are off by and from
-        the condition of the base, :math:`\|Z\|_F / (\|B\|_F \sqrt{s_{min}^2 + r})`, with
-        the smallest singular value that counts.
+        What it may be off by, in the Frobenius norm and relative, the largest of a batch;
+        mostly far more than what it is off by. For "gram" and "products" it is what their
+        root misses (`inverse_root.error_of`) and what the rounding of the Gram matrix may
+        do (`inverse_root.rounding_of`). For "svd" it is what its factors miss, as a change
+        of Z, times the condition of the base, :math:`\|Z\|_F / (\|B\|_F \sqrt{s_{min}^2 + r})`
+        with the smallest singular value that counts: where that exceeds what is wanted, Z
+        does not determine its base so far. Both with the rounding to the dtype of `z`.
     replaced : int
         How many matrices of the batch were found to be off by more than the tolerance,
         5e-6 for float32 and 5e-11 for float64, and have their base from "svd" instead.
@@ -77,21 +80,20 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
         units of `z` squared.
     solver : {"auto", "gram", "products", "svd"}, optional
         How to compute it. All work in float64 whatever the dtype of `z`, which neither
-        autocast nor TF32 touches. With k the shorter and m the longer side they cost
-        2 m k^2 operations for the Gram matrix and as many for its application, and
+        autocast nor TF32 touches. With k the shorter and m the longer side, and p the
+        trace of the Gram matrix, :math:`\|Z\|_F^2`:
 
-        * "gram", about 10 k^3: eigendecomposition of the Gram matrix of the shorter side.
-          It squares the condition number, so that its error is about
-          1e-16 s_max^2 / (s_min^2 + r): below 1e-5 with a ridge above
-          1e-10 s_max^2, but not without one near rank deficiency.
-        * "products", about 50 k^3: the same root of the same matrix by products of
+        * "gram", about 4 m k^2 + 10 k^3 operations: eigendecomposition of the Gram matrix
+          of the shorter side. It squares the condition number, so that its error may be
+          m p 1e-16 / (s_min^2 + r) at worst: with a ridge of 1e-4 below 5e-6 for up to
+          m p = 10^7, but not without one near rank deficiency.
+        * "products", about 4 m k^2 + 50 k^3: the same root of the same matrix by products of
           matrices alone, some 25 of them (`inverse_root.by_products`); as accurate.
           Needs a ridge. For GPUs, where a decomposition is slow.
-        * "svd", about 6 m k^2 + 20 k^3 and no Gram matrix: singular value decomposition,
-          of the triangular factor where m >= 4 k. Backward stable, 2 to 8 times slower
-          than "gram".
-        * "auto": for float32 "gram" on a CPU, on a GPU "products" with a ridge and "gram"
-          without; "svd" for float64.
+        * "svd", about 8 m k^2 + 20 k^3, without a Gram matrix: singular value decomposition,
+          of the triangular factor where m >= 4 k. Backward stable.
+        * "auto": for float32 "gram", or with a ridge on a CUDA device "products"; for
+          float64 always "svd", since who takes float64 wants its accuracy.
 
         What each finds is checked (`Solution.error`). A base from "gram" or "products"
         that misses the tolerance is replaced by that of "svd", alone of its batch;
@@ -112,7 +114,7 @@ def nearest_orthonormal_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto
         if `ridge` is negative or not finite, if `solver` is unknown, or if it is
         "products" and there is no ridge.
     torch.linalg.LinAlgError
-        If the decomposition does not converge, or its factors are wrong.
+        If a decomposition does not converge, or its factors are wrong.
 
     Notes
     -----
@@ -181,7 +183,7 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
 
     """
     check_embeddings(z, "z")
-    if not (math.isfinite(ridge) and ridge >= 0):
+    if not (isinstance(ridge, (int, float)) and 0 <= ridge <= sys.float_info.max):
         raise ValueError(f"ridge must be a finite number >= 0, got {ridge!r}")
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
@@ -195,26 +197,30 @@ def solve_basis(z: Tensor, ridge: float = 0.0, solver: str = "auto") -> Solution
     rank_tolerance = max(z.shape[-2:]) * torch.finfo(z.dtype).eps
     z64 = z.detach().to("cpu" if z.device.type == "mps" else z.device, torch.float64)  # mps has no float64
     size = torch.where(size > 0, size.to(z64), 1.0)
-    z64, r = z64 / size, (ridge / size[..., 0, 0] ** 2 if ridge else torch.zeros_like(size[..., 0, 0]))
-    below = r.isinf()  # z so far below the ridge that it does not show beside it, which float64 alone can be
-    if z.dtype == torch.float64 and below.any():
-        route = "svd"
+    z64 = z64 / size
+    # Not ridge / size^2, which may overflow, nor a number over a tensor, which torch takes for a product with a reciprocal
+    r = (torch.full_like(size, math.sqrt(ridge)) / size).square()[..., 0, 0]
+    far = r > FAR
+    r = torch.where(far, 1.0, r)
+    rounding = torch.finfo(z.dtype).eps / 2
+    replaced = 0
     if route == "svd":
         basis, error = _by_svd(z64, r, rank_tolerance)
-        if z.dtype == torch.float64 and ridge:
-            basis = torch.where(below[..., None, None], z64 * (size / math.sqrt(ridge)), basis)
-        return Solution(basis.to(z.device, z.dtype), route, float(error.amax()), 0)
-    basis, error = _by_gram(z64, r, rank_tolerance, route)
-    off = ~(error <= TOLERANCES[z.dtype])
-    replaced = int(off.sum())
+    else:
+        basis, error = _by_gram(z64, r, rank_tolerance, route)
+        off = ~(error <= TOLERANCES[z.dtype]) & ~far
+        replaced = int(off.sum())
     if replaced:
         if solver != "auto":
-            found = "about " + f"{float(error.amax()):.1e}" if error.isfinite().all() else "an unknown part"
+            found = f"up to {float(error[off].amax()):.1e}" if error[off].isfinite().all() else "an unknown part"
             of = f" for {replaced} matrices of {off.numel()}" if off.numel() > 1 else ""
-            message = f"solver {solver!r} is off by {found}{of}; the base returned is that of 'svd'"
+            message = f"solver {solver!r} may be off by {found}{of}; the base returned is that of 'svd'"
             warnings.warn(message, RuntimeWarning, stacklevel=4)  # who called nearest_orthonormal_basis
         basis[off], error[off] = _by_svd(z64[off], r[off], rank_tolerance)
-    return Solution(basis.to(z.device, z.dtype), route, float(error.amax()), replaced)
+    if far.any():
+        basis = torch.where(far[..., None, None], z64 * (size / math.sqrt(ridge)), basis)
+        error = torch.where(far, UNIT_ROUNDOFF, error)
+    return Solution(basis.to(z.device, z.dtype).contiguous(), route, float(error.amax()) + rounding, replaced)
 
 
 def _best(z: Tensor, ridge: float) -> str:
@@ -238,10 +244,11 @@ def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> tuple[Tensor, Te
     mapped, size = vh @ probes, norm(z)
     off = norm(u @ (s.unsqueeze(-1) * mapped) - z @ probes) / torch.where(size > 0, size, 1.0)
     off = (off + norm(u.mT @ (u @ probes) - probes) + norm(vh.mT @ mapped - probes)) / norm(probes) + UNIT_ROUNDOFF
-    if not (off < WRONG * UNIT_ROUNDOFF).all():
+    wrong = 1e-12 + 10 * UNIT_ROUNDOFF * z.shape[-2]  # columns of equal entries lose a rounding for each
+    if not (off <= wrong).all():
         raise LinAlgError(
-            f"the singular value decomposition of {k} columns is wrong by {float(off.amax()):.1e}, relative; "
-            "its library fails on this matrix: try another dtype, device or solver"
+            f"the singular value decomposition of {z.shape[-2]} x {k} (N x d, or d x N where N < d) is wrong by "
+            f"{float(off.amax()):.1e}, relative: the linear algebra library of this torch failed; report the matrix to it"
         )
     weight = norm(basis)
     return basis, off * size * f.amax(dim=-1) / torch.where(weight > 0, weight, 1.0)
@@ -250,5 +257,9 @@ def _by_svd(z: Tensor, ridge: Tensor, rank_tolerance: float) -> tuple[Tensor, Te
 def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tuple[Tensor, Tensor]:
     n, d = z.shape[-2:]
     gram = z.mT @ z if d <= n else z @ z.mT
-    root = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
-    return z @ root if d <= n else root @ z, error_of(gram, ridge, root, summed=max(n, d))
+    root, slope = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
+    basis = z @ root if d <= n else root @ z
+    weight = torch.linalg.matrix_norm(basis)
+    trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    rounding = rounding_of(trace, slope, max(n, d)) / torch.where(weight > 0, weight, 1.0)
+    return basis, error_of(gram, ridge, root) + rounding

@@ -87,8 +87,9 @@ class SharedBatch(WholeBatch):
         if not gram.isfinite().all():
             raise ValueError("z holds NaN or infinite values in the rows of some process; it has no base")
         r = gram.new_tensor(ridge).expand(gram.shape[:-2])
-        root = by_eigenvalues(gram, r, rank_tolerance=0.0)
-        error = error_of(gram, r, root, summed=self.n_rows(z)).amax()  # of the same matrices on every process
+        root, slope = by_eigenvalues(gram, r, rank_tolerance=0.0)
+        trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        error = (error_of(gram, r, root) + rounding_of(trace, slope, self.n_rows(z))).amax()  # the same on every process
         if not error <= TOLERANCES[z.dtype]:
             raise LinAlgError(
                 f"the base from Gram matrices added up over processes is off by about {error:.1e}, where "
@@ -156,12 +157,12 @@ def sums_move_fewer_bytes(n: int, width: int, dtype: torch.dtype, ridge: float, 
 
     So in float32, under the diagonal reading, adding up is cheaper if :math:`N > d / groups + 10`.
 
-    The Gram matrix G is not used where its rounding could show: by `rounding_of` it, and as :math:`\|G\|_F` is at most
-    `width`, it changes the base by at most :math:`0.3 u \sqrt{N} width / ridge`. If that exceeds half of what a base may be
-    off by, 5e-6 in float32 and 5e-11 in float64 (there, for a ridge of 1e-4, if width times the root of N exceeds 75), and so
-    always for ``ridge=0``, the rows are gathered.
+    The Gram matrix G is not used where its rounding could show: by `rounding_of` it, as its trace is at most `width` and the
+    slope 0.3 / ridge, it moves the base by at most :math:`0.3 u N width / ridge`. If that exceeds half of what a base may be
+    off by, 5e-6 in float32 and 5e-11 in float64 (for a ridge of 1e-4: beyond N width = 7.5 million and 75), and so always for
+    ``ridge=0``, the rows are gathered.
     """
-    if width and (ridge == 0 or rounding_of(width, ridge, n) > TOLERANCES[dtype] / 2):
+    if width and (ridge == 0 or rounding_of(width, 0.3 / ridge, n) > TOLERANCES[dtype] / 2):
         return False
     e = dtype.itemsize
     products = 2 * e * (width if reading == "frobenius" else 1)

@@ -6,7 +6,16 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["by_eigenvalues", "by_products", "error_of", "inverse_root", "minimax_polynomials", "rounding_of", "signs"]
+__all__ = [
+    "by_eigenvalues",
+    "by_products",
+    "error_of",
+    "inverse_root",
+    "minimax_polynomials",
+    "rounding_of",
+    "signs",
+    "slope_of",
+]
 
 LEAST = 1e-8  # the square root of float64's rounding: below it there is nothing to be found
 PROBES = 4
@@ -14,7 +23,7 @@ UNIT_ROUNDOFF = torch.finfo(torch.float64).eps / 2
 CONVERGED = 1e-14  # how far from 1 the last polynomial may leave a value: below what rounding adds
 
 
-def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
+def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> tuple[Tensor, Tensor]:
     """
     Take the inverse square root by a decomposition.
 
@@ -30,9 +39,11 @@ def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor
 
     Returns
     -------
-    (..., k, k) float64 Tensor
+    root : (..., k, k) float64 Tensor
         NaN where a direction would be left out that G cannot tell from zero: without a
         ridge, and with a `rank_tolerance` below 1e-8, the square root of G's rounding.
+    slope : (...) float64 Tensor
+        `slope_of` the base.
 
     Raises
     ------
@@ -41,11 +52,11 @@ def by_eigenvalues(gram: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor
 
     """
     eigenvalues, v = torch.linalg.eigh(gram)
-    f = inverse_root(eigenvalues.clamp(min=0).sqrt(), ridge, rank_tolerance)
+    s = eigenvalues.clamp(min=0).sqrt()
+    f = inverse_root(s, ridge, rank_tolerance)
     if rank_tolerance < LEAST:
         f = torch.where(f > 0, f, math.nan)
-    root: Tensor = (v * f.unsqueeze(-2)) @ v.mT
-    return root
+    return (v * f.unsqueeze(-2)) @ v.mT, slope_of(s, f)
 
 
 def inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
@@ -54,7 +65,7 @@ def inverse_root(s: Tensor, ridge: Tensor, rank_tolerance: float) -> Tensor:
     return torch.where(ridge.unsqueeze(-1) > 0, (s.square() + ridge.unsqueeze(-1)).rsqrt(), torch.where(nonzero, 1 / s, 0.0))
 
 
-def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
+def by_products(gram: Tensor, ridge: Tensor) -> tuple[Tensor, Tensor]:
     r"""
     Take the inverse square root by a coupled iteration of matrix products, all matrices of a batch at once.
 
@@ -75,10 +86,13 @@ def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
 
     Returns
     -------
-    (..., k, k) float64 Tensor
+    root : (..., k, k) float64 Tensor
         Symmetric. 4 products for each step but the first and the last, which take 2
         and 3: 25 for a condition number of 1e5. The error is about 1e-16 times the
-        condition number; `error_of` tells.
+        condition number; `error_of` tells. All matrices of a batch take the steps that
+        its worst condition needs, so that they differ by rounding from those alone.
+    slope : (...) float64 Tensor
+        A bound of `slope_of` the base from above: 0.3 / r, or :math:`\|X\|_F^2 / 2`.
 
     References
     ----------
@@ -106,8 +120,8 @@ def by_products(gram: Tensor, ridge: Tensor) -> Tensor:
         if step + 1 < len(steps):
             y = y @ p
     root = x / unit.sqrt()
-    symmetric: Tensor = (root + root.mT) / 2
-    return symmetric
+    root = (root + root.mT) / 2
+    return root, torch.minimum(0.3 / ridge, torch.linalg.matrix_norm(root).square() / 2)
 
 
 @cache
@@ -154,10 +168,10 @@ def _nearest_to_one(low: float, high: float) -> tuple[float, float, float]:
     return a, b, c
 
 
-def error_of(gram: Tensor, ridge: Tensor, root: Tensor, summed: int = 1) -> Tensor:
+def error_of(gram: Tensor, ridge: Tensor, root: Tensor) -> Tensor:
     r"""
     Estimate the relative error of the base that a root gives, from what the root should be: the positive one of
-    :math:`X (G + r I) X = I`.
+    :math:`X (G + r I) X = I`. What the rounding of G itself does to it is not in that (`rounding_of`).
 
     Parameters
     ----------
@@ -165,48 +179,64 @@ def error_of(gram: Tensor, ridge: Tensor, root: Tensor, summed: int = 1) -> Tens
         As in `by_eigenvalues`.
     root : (..., k, k) float64 Tensor
         X.
-    summed : int
-        How many products each entry of G is the sum of: its rounding grows with them.
 
     Returns
     -------
     (...) float64 Tensor
-        Infinity where X is not positive semidefinite, to 1e-12 of its norm. Else the
-        sum of three parts. Half of :math:`\|(X (G + r I) X - I) V\|_F / \|V\|_F` for
-        :math:`V = X G X S` and four fixed vectors S of signs; X G X is the Gram matrix of
-        the base, so that directions without a part in it, where a small eigenvalue of G
-        is nothing but rounding, do not count. :math:`\|X - X^T\|_F / \|X\|_F`. And what
-        the rounding of G itself may add, to first order: `rounding_of` G.
+        Infinity where X is not positive semidefinite, to 1e-12 of its norm; NaN where
+        X is. Else the sum of :math:`\|X - X^T\|_F / \|X\|_F` and of half of
+        :math:`\|(X (G + r I) X - I) V\|_F / \|V\|_F` for :math:`V = X G X S` and four
+        fixed vectors S of signs. X G X is the Gram matrix of the base, so that
+        directions without a part in it, where a small eigenvalue of G is nothing but
+        rounding, do not count.
 
     """
     v = root @ (gram @ (root @ signs(gram.shape[-1], gram.device)))
     mapped = root @ v
     missed = torch.linalg.matrix_norm(root @ (gram @ mapped + ridge[..., None, None] * mapped) - v)
     size, largest = torch.linalg.matrix_norm(gram), torch.linalg.matrix_norm(root)
-    told = torch.where(size == 0, 0.0, missed / torch.linalg.matrix_norm(v) / 2)  # NaN where a root is
+    told = torch.where(size == 0, 0.0, missed / torch.linalg.matrix_norm(v) / 2)
     told = told + torch.linalg.matrix_norm(root - root.mT) / torch.where(largest > 0, largest, 1.0)
     shift = (1e-12 * largest)[..., None, None] * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     positive = torch.linalg.cholesky_ex(root + shift).info == 0
-    told = torch.where(positive | (largest == 0) | told.isnan(), told, math.inf)
-    small = 1 / largest.square()  # of the smallest eigenvalue, with the ridge, from below
-    return told + rounding_of(size, torch.where(ridge > 0, torch.maximum(ridge, small), small), summed)
+    return torch.where(positive | (largest == 0) | told.isnan(), told, math.inf)
 
 
-def rounding_of(size: Tensor | float, least: Tensor | float, summed: int) -> Tensor | float:
+def slope_of(s: Tensor, f: Tensor) -> Tensor:
     r"""
-    Bound what the rounding of a Gram matrix adds to the error of its base, :math:`0.3 e / \lambda` to first order.
+    Return how far a change of the Gram matrix moves the base, to first order: :math:`\|\Delta B\|_F / \|\Delta G\|_F` at most.
 
     Parameters
     ----------
-    size, least
-        :math:`\|G\|_F`, and the smallest eigenvalue :math:`\lambda` of G + r I or a
-        bound of it from below.
-    summed : int
-        How many products m each entry of G is the sum of. As errors of sums mostly
-        cancel, the error e of G is put at :math:`\sqrt{m} u \|G\|_F`, with u = 1.1e-16.
+    s, f : (..., k) float64 Tensor
+        The singular values of Z and :math:`f_i = (s_i^2 + r)^{-1/2}`.
+
+    Returns
+    -------
+    (...) float64 Tensor
+        The largest :math:`s_i f_i^2 f_j^2 / (f_i + f_j)`, which grows with :math:`f_j`.
+        It is at most 0.3 / r, and at most half of the largest :math:`f^2`.
 
     """
-    return 0.3 * UNIT_ROUNDOFF * math.sqrt(summed) * size / least
+    largest = f.amax(dim=-1, keepdim=True)
+    slopes = s * f.square() * largest.square() / torch.where(largest > 0, f + largest, 1.0)
+    return slopes.amax(dim=-1)
+
+
+def rounding_of(trace: Tensor | float, slope: Tensor | float, summed: int) -> Tensor | float:
+    r"""
+    Bound what the rounding of a Gram matrix moves its base by: :math:`m u \operatorname{tr}(G)` times the slope.
+
+    Parameters
+    ----------
+    trace, slope
+        tr(G), that is :math:`\|Z\|_F^2`, and `slope_of` the base.
+    summed : int
+        How many products m each entry of G is the sum of. Errors of sums mostly cancel,
+        but those of sums of equal products do not; u is 1.1e-16.
+
+    """
+    return summed * UNIT_ROUNDOFF * trace * slope
 
 
 @cache

@@ -108,6 +108,8 @@ def check_embeddings(z: Tensor, name: str) -> None:
         raise TypeError(f"{name} must be a torch.Tensor of dtype float32 or float64, got {type(z).__name__}")
     if z.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"{name} must be float32 or float64, got {z.dtype}; convert it first, e.g. {name}.float()")
+    if z.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got {z.layout}; convert it first: {name}.to_dense()")
     if z.ndim < 2:
         raise ValueError(f"{name} must have shape (..., N, d), got {tuple(z.shape)}")
     if z.numel() == 0:

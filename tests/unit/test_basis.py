@@ -10,11 +10,11 @@ import pytest
 import scipy.linalg
 import torch
 from arb_core import basis as basis_module
-from arb_core import nearest_orthonormal_basis
+from arb_core import nearest_orthonormal_basis, standard_scale
 from arb_core.basis import _by_gram, solve_basis
 
-# A route that is off by more than its tolerance is replaced, and the tests below compare with what was to be found.
-pytestmark = pytest.mark.filterwarnings("ignore:solver .* is off by:RuntimeWarning")
+# A route that may be off by more than its tolerance is replaced, and the tests below compare with what was to be found.
+pytestmark = pytest.mark.filterwarnings("ignore:solver .* may be off by:RuntimeWarning")
 
 DTYPES = (torch.float32, torch.float64)
 WITHOUT_RIDGE = ("auto", "gram", "svd")
@@ -76,6 +76,21 @@ def test_matches_the_decomposition_over_spectra_and_shapes(dtype, solver, spectr
         assert base.dtype == dtype
         assert base.shape == z.shape
         assert_near(base, reference(z, ridge), dtype)
+        if dtype == torch.float32 and ridge >= 1e-4:
+            assert solve_basis(z, ridge, solver).replaced == 0
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("shape", [(64, 128), (256, 512), (512, 64), (128, 128), (256, 1024)])
+def test_ordinary_embeddings_keep_the_base_of_their_route(shape, solver, recwarn):
+    """What training has, also with a ridge far below the paper's, and without: no warning, and nothing replaced."""
+    scaled = standard_scale(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    for ridge in (1e-2, 1e-4, 1e-8, 0.0):
+        if (ridge or solver in WITHOUT_RIDGE) and not (solver == "products" and ridge < 1e-4):
+            found = solve_basis(scaled, ridge, solver)
+            assert (found.route, found.replaced) == ("gram" if solver == "auto" else solver, 0)
+            assert 5.9e-8 < found.error < (1e-6 if ridge else 5e-6)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -86,6 +101,8 @@ def test_gram_errs_by_no_more_than_its_squared_condition_number_says(shape, spec
     z = torch.from_numpy(with_spectrum(shape, s)).to(dtype)
     rank_tolerance = max(shape) * torch.finfo(dtype).eps
     base = _by_gram(z.double(), torch.zeros((), dtype=torch.float64), rank_tolerance, "gram")[0]  # and not what replaces it
+    if dtype == torch.float64 and base.isnan().all():
+        return  # a direction was lost, and that is told
     error = np.abs(base.to(dtype).numpy() - reference(z)).max()
     assert error < torch.finfo(dtype).eps + 4 * torch.finfo(torch.float64).eps / s.min() ** 2
 
@@ -267,21 +284,21 @@ def test_the_route_is_told():
         solution = solve_basis(z, ridge, solver)
         assert (solution.route, solution.replaced) == (route, 0)
         assert torch.equal(solution.basis, nearest_orthonormal_basis(z, ridge, solver))
-        assert 0 < solution.error < 1e-8
+        assert 5e-8 < solution.error < 1e-7
     assert solve_basis(z.double(), 1e-4).route == solve_basis(z.double()).route == "svd"
 
 
 @pytest.mark.parametrize("solver", ["gram", "products"])
-def test_the_error_told_is_that_of_the_base(solver):
-    """Within a factor of 10 above rounding, over condition numbers that the tolerances allow and those that they do not."""
+def test_the_error_told_is_no_less_than_that_of_the_base(solver):
+    """Over condition numbers that the tolerances allow and those that they do not."""
     seen = 0
     for shape, spectrum, ridge in itertools.product([(17, 40), (40, 17), (64, 64)], SPECTRA, [1e-12, 1e-8, 1e-4]):
         z = torch.from_numpy(with_spectrum(shape, SPECTRA[spectrum](min(shape))))
         basis, told = _by_gram(z, torch.tensor(ridge, dtype=torch.float64), 1e-12, solver)
         exact = torch.from_numpy(reference(z, ridge))
         error = (torch.linalg.matrix_norm(basis - exact) / torch.linalg.matrix_norm(exact)).item()
-        assert error < 10 * told.item() + 1e-14
-        seen += told > 1e-9
+        assert error < told.item() + 1e-14
+        seen += bool(1e-9 < told < 1e-6)
     assert seen > 3
 
 
@@ -291,14 +308,16 @@ def test_a_result_that_misses_its_tolerance_is_replaced_and_that_is_told(solver,
     exact = nearest_orthonormal_basis(z, 1e-4, "svd")
     name = {"gram": "by_eigenvalues", "products": "by_products"}[solver]
     root = getattr(basis_module, name)
-    monkeypatch.setattr(basis_module, name, lambda *arguments: root(*arguments) * (1 + 1e-5))
-    with pytest.warns(RuntimeWarning, match=f"solver '{solver}' is off by about 1.0e-05"):
-        solution = solve_basis(z, 1e-4, solver)
+    monkeypatch.setattr(basis_module, name, lambda *arguments: (root(*arguments)[0] * (1 + 1e-5), root(*arguments)[1]))
+    with pytest.warns(RuntimeWarning, match=f"solver '{solver}' may be off by up to 1.0e-05") as warned:
+        nearest_orthonormal_basis(z, 1e-4, solver)
+    assert warned[0].filename == __file__
+    solution = solve_basis(z, 1e-4, solver)
     assert (solution.route, solution.replaced) == (solver, 1)
-    assert solution.error < 1e-12
+    assert solution.error < 1e-7
     assert torch.equal(solution.basis, exact)
-    monkeypatch.setattr(basis_module, name, lambda *arguments: root(*arguments) * float("nan"))
-    with pytest.warns(RuntimeWarning, match="off by an unknown part"):
+    monkeypatch.setattr(basis_module, name, lambda *arguments: (root(*arguments)[0] * math.nan, root(*arguments)[1]))
+    with pytest.warns(RuntimeWarning, match="may be off by an unknown part"):
         assert torch.equal(nearest_orthonormal_basis(z, 1e-4, solver), exact)
 
 
@@ -314,7 +333,7 @@ def test_what_is_replaced_is_replaced_alone_of_its_batch():
     """Two matrices of six are nearly collapsed; the others keep what they have alone."""
     spectra = [np.geomspace(1.0, 1e-9 if i in (1, 5) else 1e-1, 8) for i in range(6)]
     z = torch.stack([torch.from_numpy(with_spectrum((8, 20), s)) for s in spectra]).unflatten(0, (2, 3))
-    with pytest.warns(RuntimeWarning, match="'gram' is off by .* for 2 matrices of 6; the base returned is that of 'svd'"):
+    with pytest.warns(RuntimeWarning, match="'gram' may be off by .* for 2 matrices of 6; the base returned is that of 'svd'"):
         found = solve_basis(z, 1e-18, "gram")
     assert (found.route, found.replaced) == ("gram", 2)
     for i, (base, matrix) in enumerate(zip(found.basis.flatten(0, 1), z.flatten(0, 1), strict=True)):
@@ -327,7 +346,7 @@ def test_another_root_of_the_same_equation_is_replaced(wrong, monkeypatch):
     z = torch.randn(8, 20, generator=torch.Generator().manual_seed(0))
     exact = nearest_orthonormal_basis(z, 1e-4, "svd")
     root = basis_module.by_eigenvalues
-    monkeypatch.setattr(basis_module, "by_eigenvalues", lambda gram, *others: turned(gram, root(gram, *others), wrong))
+    monkeypatch.setattr(basis_module, "by_eigenvalues", lambda gram, *others: turned(gram, *root(gram, *others), wrong))
     found = solve_basis(z, 1e-4)
     assert found.replaced == 1
     assert torch.equal(found.basis, exact)
@@ -338,25 +357,27 @@ def reflection(k):
     return torch.eye(k, dtype=torch.float64) - 2 * torch.diag(torch.arange(k) == k - 1).double()
 
 
-def turned(gram, root, how):
+def turned(gram, root, slope, how):
     """A root after `how` is applied in the basis of the eigenvectors of G, where it is diagonal."""
     v = torch.linalg.eigh(gram)[1]
-    return v @ how(v.mT @ root @ v) @ v.mT
+    return v @ how(v.mT @ root @ v) @ v.mT, slope
 
 
 @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (40, 5), (5, 40)])
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", [(0,), (1,), (2,), (0, 1), (1, 2)])
 def test_wrong_factors_of_the_singular_value_decomposition_are_an_error(shape, which, monkeypatch):
+    """Also two whose product is right, so that only their orthogonality tells."""
     z = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     svd = torch.linalg.svd
 
     def wrong(matrix, full_matrices):
         factors = list(svd(matrix, full_matrices=full_matrices))
-        factors[which] = factors[which] * (1 + 1e-9)
+        for i, factor in zip(which, (1 + 1e-9, 1 / (1 + 1e-9)), strict=False):
+            factors[i] = factors[i] * factor
         return factors
 
     monkeypatch.setattr(torch.linalg, "svd", wrong)
-    with pytest.raises(torch.linalg.LinAlgError, match=r"of 5 columns is wrong by .*e-(09|10), relative"):
+    with pytest.raises(torch.linalg.LinAlgError, match=r"of \d+ x 5 \(.*\) is wrong by .*e-(09|10), relative"):
         nearest_orthonormal_basis(z)
 
 
@@ -389,7 +410,43 @@ def test_the_error_told_of_the_decomposition_is_above_that_of_the_base(shape, ri
         exact = exact_base(z, ridge)
         assert np.linalg.norm(found.basis.numpy() - exact) <= found.error * np.linalg.norm(exact)
         slope = 1.1e-16 * np.linalg.norm(z) / math.sqrt(s.min() ** 2 + ridge) / np.linalg.norm(exact)
-        assert found.error < 1000 * slope
+        assert found.error < 1000 * slope + 2e-16
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "eps", "ridge"),
+    [
+        (4096, 0.9996002912521362, 0.002804836827172518, 4.096e-10),
+        (4096, 0.9991044998168945, 0.0026532483115107035, 4.096e-10),
+        (16384, 0.9934369921684265, 0.007554003309839491, 1.6384e-09),
+    ],
+)
+@pytest.mark.parametrize("solver", ["auto", "products"])
+def test_sums_of_equal_products_all_round_the_same_way(n, c, eps, ridge, solver):
+    """Two columns of equal entries but for one: the rounding of their Gram matrix grows with N, not with its root."""
+    z = torch.tensor([1.0, c]).expand(n, 2).clone()
+    z[1, 1] += eps
+    exact = exact_base(z.double().numpy(), ridge)
+    found = solve_basis(z, ridge, solver)
+    assert found.replaced == 1
+    assert np.linalg.norm(found.basis.double().numpy() - exact) < 1e-6 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ridge", [0.0, 1e-4])
+def test_long_columns_of_equal_entries_have_a_base(dtype, ridge):
+    """Whose decomposition loses a rounding for each of its rows, far more than that of other columns."""
+    for z in (
+        torch.tensor([[1.0, 0.3], [0.0, 0.8]], dtype=dtype).repeat_interleave(100_000, 0),
+        torch.full((100_000, 1), 0.7, dtype=dtype),
+        torch.tensor([1.0, 0.7], dtype=dtype)
+        .expand(50_000, 2)
+        .index_put((torch.tensor(0), torch.tensor(0)), torch.tensor(0.999).to(dtype)),
+    ):
+        for solver in ("auto", "svd"):
+            base = nearest_orthonormal_basis(z, ridge, solver)
+            if ridge == 0 and np.linalg.matrix_rank(z) == z.shape[1]:  # the last one is of rank 1 to float32
+                assert_near(base.double().mT @ base.double(), np.eye(z.shape[1]), dtype)
 
 
 def test_products_need_a_ridge():
@@ -406,7 +463,7 @@ def test_nan_or_infinity_is_refused_and_counted(bad, solver):
         nearest_orthonormal_basis(z, solver=solver)
 
 
-@pytest.mark.parametrize("ridge", [-1e-9, float("nan"), float("inf")])
+@pytest.mark.parametrize("ridge", [-1e-9, float("nan"), float("inf"), 10**400, None, "1e-4"])
 def test_bad_ridge_is_refused(ridge):
     with pytest.raises(ValueError, match=f"ridge must be a finite number >= 0, got {ridge!r}"):
         nearest_orthonormal_basis(torch.eye(3), ridge)
@@ -426,6 +483,7 @@ def test_unknown_solver_is_refused(solver):
         (torch.eye(2, dtype=torch.int64), TypeError, "got torch.int64"),
         (torch.eye(2, dtype=torch.float16), TypeError, "got torch.float16"),
         (torch.eye(2, dtype=torch.complex128), TypeError, "got torch.complex128"),
+        (torch.eye(2).to_sparse(), TypeError, "must be a dense tensor, got torch.sparse_coo"),
         (torch.ones(3), ValueError, r"got \(3,\)"),
         (torch.ones(0, 3), ValueError, r"not be empty, got shape \(0, 3\)"),
         (torch.ones(2, 3, 0), ValueError, r"not be empty, got shape \(2, 3, 0\)"),
@@ -466,7 +524,7 @@ def test_rounding_of_long_sums_is_told_and_replaced(n, k):
         found, exact = solve_basis(z, ridge), solve_basis(z, ridge, "svd")
         off = float(torch.linalg.matrix_norm(found.basis - exact.basis) / torch.linalg.matrix_norm(exact.basis))
         assert off <= 1e-5
-        assert found.replaced or off <= 2 * found.error + 1e-6  # and the rounding of the result itself
+        assert off <= found.error + 1e-7  # and the rounding of the other
 
 
 def test_without_a_ridge_the_gram_matrix_is_not_trusted_near_collapse():
@@ -489,7 +547,35 @@ def test_without_a_ridge_the_gram_matrix_is_not_trusted_near_collapse():
 def test_what_is_far_below_the_ridge_is_divided_by_its_root(scale, solver):
     z = torch.tensor([[1, 0.2], [0.3, 0.9], [0.1, -0.5]], dtype=torch.float64) * scale
     expected = z / 1e-2  # s / sqrt(s^2 + r), for s far below sqrt(r)
-    assert torch.allclose(solve_basis(z, 1e-4, solver).basis, expected, rtol=1e-9, atol=0)
+    found = solve_basis(z, 1e-4, solver)
+    assert torch.allclose(found.basis, expected, rtol=1e-15, atol=0)
+    assert found.replaced == 0
+    assert 1e-16 < found.error < 1e-15
+    near = torch.tensor([[1, 0.2], [0.3, 0.9], [0.1, -0.5]], dtype=torch.float64)
+    both = solve_basis(torch.stack([near, z]), 1e-4, solver)
+    assert both.route == found.route if solver != "auto" else "svd"
+    assert torch.equal(both.basis[0], solve_basis(near, 1e-4, solver).basis)
+
+
+@pytest.mark.parametrize(
+    ("size", "ridge"),
+    [(1e-155, 1e-320), (7e-155, 2.3e-308), (5e-155, 1e-305), (5e-155, 1e-300), (1e-162, 5e-324), (1e-100, 1.0), (1e-13, 1.0)],
+)
+@pytest.mark.parametrize("solver", ["auto", "products"])
+def test_a_ridge_and_an_input_at_the_ends_of_float64(size, ridge, solver):
+    expected = 1 / math.sqrt(1 + (math.sqrt(ridge) / size) ** 2) if math.sqrt(ridge) / size < 1e150 else size / math.sqrt(ridge)
+    found = solve_basis(torch.eye(2, dtype=torch.float64) * size, ridge, solver)
+    assert found.basis[0, 0].item() == pytest.approx(expected, rel=1e-9)
+    assert found.replaced == 0
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("size", "ridge"), [(1e-30, 1e300), (1e-30, 1e30), (1.0, 1e200), (1e-3, 1e20)])
+def test_a_ridge_far_above_float32_input(size, ridge, solver, recwarn):
+    z = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0)) * size
+    found = solve_basis(z, ridge, solver)
+    assert torch.allclose(found.basis, (z.double() / math.sqrt(ridge)).float(), rtol=1e-6, atol=0)
+    assert not recwarn.list
 
 
 def test_tiny_input_without_a_ridge_has_the_base_of_its_multiple():

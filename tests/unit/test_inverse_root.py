@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from arb_core.inverse_root import by_eigenvalues, by_products, error_of, minimax_polynomials
+from arb_core.inverse_root import by_eigenvalues, by_products, error_of, minimax_polynomials, slope_of
 
 RIDGES = torch.tensor([1e-8, 1e-4, 1.0], dtype=torch.float64)
 
@@ -43,18 +43,20 @@ def test_polynomials_are_fewer_the_better_the_condition():
 @pytest.mark.parametrize("k", [1, 2, 16, 65])
 def test_products_find_the_root_of_the_eigenvalues_in_a_batch(k):
     gram = gram_matrices(k)
-    exact = by_eigenvalues(gram, RIDGES, 0.0)
-    found = by_products(gram, RIDGES)
+    exact, slope = by_eigenvalues(gram, RIDGES, 0.0)
+    found, bound = by_products(gram, RIDGES)
     assert torch.equal(found, found.mT)
     errors = torch.linalg.matrix_norm(found - exact) / torch.linalg.matrix_norm(exact)
     assert (errors < 1e-7).all()
+    assert (slope <= bound).all()
+    assert (bound <= 0.3 / RIDGES).all()
     assert (error_of(gram, RIDGES, found) < 1e-8).all()
 
 
 @pytest.mark.parametrize("off", [1e-2, 1e-5])
 def test_the_error_of_a_wrong_root_is_seen(off):
     gram, ridge = gram_matrices(20, 1), RIDGES[1:2]
-    root = by_eigenvalues(gram, ridge, 0.0)
+    root = by_eigenvalues(gram, ridge, 0.0)[0]
     told = error_of(gram, ridge, root * (1 + off)).item()
     assert told == pytest.approx(off, rel=0.05)
     noise = torch.randn(20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -72,4 +74,32 @@ def test_no_root_at_all_is_no_small_error(wrong):
 
 def test_a_zero_matrix_has_no_error():
     gram, ridge = torch.zeros(1, 3, 3, dtype=torch.float64), RIDGES[:1]
-    assert error_of(gram, ridge, by_products(gram, ridge)) == 0
+    assert error_of(gram, ridge, by_products(gram, ridge)[0]) == 0
+
+
+def test_a_root_that_is_not_symmetric_is_seen_though_it_satisfies_the_equation():
+    """X = I - 2 u w^T with w^T u = 1 has X X = I, and a lower triangle, which alone Cholesky reads, close to I / 3."""
+    t = 1e-2
+    u = torch.tensor([1, t, t * t], dtype=torch.float64)
+    x = torch.eye(3, dtype=torch.float64) - 2 * torch.outer(u, 1 / u) / 3
+    one, none = torch.eye(3, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    assert torch.linalg.matrix_norm(x @ x - one) < 1e-11
+    assert torch.linalg.cholesky_ex(x).info == 0
+    assert error_of(one, none, x) > 0.1
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-6, 1e-2])
+def test_the_slope_is_the_largest_of_small_changes_of_the_gram_matrix(ridge):
+    """Z (G + r I)^(-1/2) for diagonal Z, against differences in all directions of a symmetric change of G."""
+    s = torch.tensor([2.0, 1.0, 0.1, 0.03], dtype=torch.float64)
+    f = (s.square() + ridge).rsqrt()
+    h, moved = 1e-9, []
+    for i in range(4):
+        for j in range(i + 1):
+            change = torch.zeros(4, 4, dtype=torch.float64)
+            change[i, j] = change[j, i] = h
+            values, v = torch.linalg.eigh(torch.diag(s.square() + ridge) + change)
+            difference = torch.diag(s) @ ((v * values.rsqrt()) @ v.mT - torch.diag(f))
+            moved.append(torch.linalg.matrix_norm(difference) / torch.linalg.matrix_norm(change))
+    assert max(moved) <= slope_of(s, f) * (1 + 1e-3)
+    assert max(moved) >= slope_of(s, f) / 3

@@ -137,7 +137,7 @@ def parts_of_gram(z: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "gram: eigenvalues", lambda: torch.linalg.eigh(gram)
     yield "gram: root", rooted
     yield "gram: application", lambda: z64 @ root if tall else root @ z64
-    yield "gram: check", lambda: error_of(gram, ridge, root, summed=max(n, d))
+    yield "gram: check", lambda: error_of(gram, ridge, root)
     yield "gram: to float32", lambda: base.float()
 
 

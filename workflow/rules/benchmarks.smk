@@ -42,6 +42,7 @@ rule basis_benchmark:
         script="workflow/benchmarks/basis.py",
         code=[
             "arb_core/basis.py",
+            "arb_core/distributed.py",
             "arb_core/inverse_root.py",
             "arb_core/loss.py",
             "arb_core/scaling.py",
