@@ -12,6 +12,7 @@ from arb_suite.audit import cli
 from arb_suite.audit.claims import claims_table, verdict_list
 from arb_suite.page import render_summary, render_text, render_tuned
 from arb_suite.report.claims import summary
+from arb_suite.report.tables import effective_ranks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,7 +60,11 @@ def test_what_was_found_stands_first_as_it_was_decided():
     outline = yaml.safe_load((ROOT / "workflow/report/report.yaml").read_text(encoding="utf-8"))
     shown = re.search(r"<!-- found: generated.*?-->\n(.*?)<!-- end of found -->", README, re.DOTALL)
     assert shown is not None
-    assert shown[1] == summary(claims, orderings, outline["findings"])
+    ranks = effective_ranks(
+        pd.read_csv(REFERENCE / f"{name}.csv", dtype=str, keep_default_na=False)
+        for name in ("table_main", "table_tuned", "table_glyphs")
+    )
+    assert shown[1] == summary(claims, orderings, ranks, outline)
     assert README.index(shown[1]) < README.index("## ")
 
 

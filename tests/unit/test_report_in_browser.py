@@ -35,9 +35,26 @@ addEventListener("load", () => {
     lost: [...page.querySelectorAll('a[href^="#"]')].map((link) => link.hash.slice(1)).filter((id) => !ids.includes(id)),
     claims: [...page.querySelectorAll("article.claim")].map((claim) => [claim.id, claim.querySelector(".verdict").innerText]),
     pictures: [...page.images].filter((image) => !(image.complete && image.naturalWidth > 0)).length,
+    sideways: [...page.querySelectorAll(".scroll")].filter((place) => place.scrollWidth > place.clientWidth + 1).length,
+    unlabelled: [...page.querySelectorAll("table.data tbody td")]
+      .filter((cell) => !cell.dataset.label && cell.textContent.trim()).length,
+    cards: [...page.querySelectorAll("table.data tbody td")].filter((cell) => getComputedStyle(cell).display === "grid").length,
+    unknown: [...page.querySelectorAll("table.data, table.data :is(thead, tbody, tr, th, td)")]
+      .filter((part) => !part.hasAttribute("role") && !part.closest(".matrix")).length,
+    broken: [...page.querySelectorAll(".formula")].filter((formula) => {
+      const lines = [...formula.getClientRects()].map((line) => line.top);
+      return Math.max(...lines) - Math.min(...lines) > 12;
+    }).map((formula) => formula.textContent),
+    printed: [],
     unsorted: [],
     tables: page.querySelectorAll("table.sortable").length,
   };
+  const folded = () => page.querySelectorAll("details:not([open])").length;
+  found.printed.push(folded());
+  for (const event of ["beforeprint", "afterprint"]) {
+    page.defaultView.dispatchEvent(new Event(event));
+    found.printed.push(folded());
+  }
   for (const table of page.querySelectorAll("table.sortable")) {
     for (const button of table.querySelectorAll("th button")) {
       const column = button.closest("th").cellIndex;
@@ -115,6 +132,17 @@ def test_it_fits_the_screen_and_works(page, tmp_path, width):
     assert found["pictures"] == 0  # that do not show
     assert found["tables"] >= 5
     assert found["unsorted"] == []
+    assert found["unlabelled"] == 0
+    assert found["unknown"] == 0  # parts of tables whose role is not said
+    assert found["broken"] == []  # formulas in two lines
+    before, while_printing, after = found["printed"]
+    assert before == after > 10
+    assert while_printing == 0
+    if width == 400:
+        assert found["cards"] > 100
+        assert found["sideways"] == 0  # nothing has to be scrolled
+    else:
+        assert found["cards"] == 0
     claims = pd.read_csv(REFERENCE / "claims.csv", dtype=str, keep_default_na=False)
     assert sorted(map(tuple, found["claims"])) == sorted(zip(claims["id"], claims["verdict"], strict=True))
 
@@ -123,12 +151,24 @@ def test_an_error_would_be_seen(page, tmp_path):
     broken = page.replace(
         "</body>", "<script>missing.thing()</script><div style='width: 3000px'>wide</div><a href='#nowhere'>x</a></body>"
     )
+    broken = broken.replace("</head>", "<style>.formula { white-space: normal !important }</style></head>")
     broken = broken.replace('<main id="main">', "<main id='main'><div style='width: 3000px'>wide</div>")
     found, said = browse(broken, tmp_path, 800)
     assert any("missing is not defined" in line for line in said)
     assert found["scrolls"] > 800
     assert found["wide"]
     assert found["lost"] == ["nowhere"]
+    assert found["broken"]
+
+
+def test_it_prints_whole_and_in_few_pages(page, tmp_path):
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    pdf = tmp_path / "report.pdf"
+    asked = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    asked += ["--no-pdf-header-footer", f"--print-to-pdf={pdf}", (tmp_path / "report.html").as_uri()]
+    subprocess.run(asked, capture_output=True, timeout=120, check=True)
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+    assert 10 < pages <= 25
 
 
 def test_words_are_dark_enough_on_their_ground():

@@ -1,7 +1,7 @@
 """Statements that one thing is better than another, decided on what was measured."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from .page import render_orderings, render_summary
 from .settings import DATASETS
 from .statistics import Comparison, holm, ordering_verdict, paired_comparison
 
-__all__ = ["orderings"]
+__all__ = ["orderings", "side_title", "stated"]
 
 COLUMNS = [
     "claim",
@@ -68,44 +68,28 @@ def orderings(
     """
     rows: list[dict[str, str]] = []
     families: dict[tuple[str, str], list[tuple[dict[str, str], Comparison]]] = {}
-    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
-    first = {run["name"]: run for run in runs if run["dataset"] == datasets[0]} if runs else {}
-    for dataset in datasets:
-        by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
-        tuned = {run["tuned_of"]: run["name"] for run in by_name.values() if run["tuned_of"]}
-        again = [
-            {**claim, "name": f"{claim['name']}.tuned", "left": tuned[claim["left"]], "right": tuned[claim["right"]]}
-            for claim in claims
-            if {claim["left"], claim["right"]} <= set(tuned)
+    for dataset, claim, sides in stated(claims, cells, runs):
+        row = dict.fromkeys(COLUMNS, "") | {
+            "claim": claim["name"],
+            "dataset": dataset,
+            "left": side_title(sides[0], claim, "left"),
+            "right": side_title(sides[1], claim, "right"),
+            "note": _note(claim, sides, cells),
+        }
+        if "paper" in claim:
+            left, right = (Decimal(cell["as_printed"]) for cell in printed_sides(claim, cells))
+            row["paper_difference"] = str(left - right)
+        rows.append(row)
+        values = [
+            _values(metrics, traces, run, metric_of(claim, side), claim.get(f"{side}_share", 1.0)) if run else np.empty(0)
+            for side, run in zip(SIDES, sides, strict=True)
         ]
-        stated = [*claims, *again]
-        if dataset != datasets[0] and not next(iter(by_name.values()))["embedded"]:
-            stated = _on_the_papers_data(claims, first, by_name, cells, dataset)
-        for claim in stated:
-            if dataset != datasets[0] and not _is_about(claim, by_name):
-                continue
-            sides = [by_name.get(claim[side]) for side in SIDES]
-            row = dict.fromkeys(COLUMNS, "") | {
-                "claim": claim["name"],
-                "dataset": dataset,
-                "left": _title(sides[0], claim, "left"),
-                "right": _title(sides[1], claim, "right"),
-                "note": _note(claim, sides, cells),
-            }
-            if "paper" in claim:
-                left, right = (Decimal(cell["as_printed"]) for cell in printed_sides(claim, cells))
-                row["paper_difference"] = str(left - right)
-            rows.append(row)
-            values = [
-                _values(metrics, traces, run, metric_of(claim, side), claim.get(f"{side}_share", 1.0)) if run else np.empty(0)
-                for side, run in zip(SIDES, sides, strict=True)
-            ]
-            if all(len(v) for v in values):
-                comparison = paired_comparison(*values)
-                family = claim["name"].split(".")[0] + (" at tuned settings" if claim in again else "")
-                families.setdefault((dataset, family), []).append((row, comparison))
-            else:
-                row |= {"n_seeds": "0", "verdict": "not run", "note": f"{row['note']}one of the two was not run; {COMMAND}"}
+        if all(len(v) for v in values):
+            comparison = paired_comparison(*values)
+            family = claim["name"].split(".")[0] + (" at tuned settings" if claim["name"].endswith(".tuned") else "")
+            families.setdefault((dataset, family), []).append((row, comparison))
+        else:
+            row |= {"n_seeds": "0", "verdict": "not run", "note": f"{row['note']}one of the two was not run; {COMMAND}"}
     for (_, family), compared in families.items():
         adjusted = holm([comparison.p_value for _, comparison in compared])
         for (row, comparison), p_value in zip(compared, adjusted, strict=True):
@@ -120,6 +104,32 @@ def orderings(
                 "note": f"{row['note']}p = {p_value:.2g} (t test paired over seeds; {of})",
             }
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def stated(
+    claims: Sequence[Ordering], cells: Cells, runs: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, Ordering, list[Mapping[str, Any] | None]]]:
+    """
+    Yield the statements to be decided: the data set, the statement with its name, and the two runs that it compares.
+
+    Parameters are as for `orderings`. A run that is not configured is None.
+    """
+    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
+    first = {run["name"]: run for run in runs if run["dataset"] == datasets[0]} if runs else {}
+    for dataset in datasets:
+        by_name = {run["name"]: run for run in runs if run["dataset"] == dataset}
+        tuned = {run["tuned_of"]: run["name"] for run in by_name.values() if run["tuned_of"]}
+        again = [
+            {**claim, "name": f"{claim['name']}.tuned", "left": tuned[claim["left"]], "right": tuned[claim["right"]]}
+            for claim in claims
+            if {claim["left"], claim["right"]} <= set(tuned)
+        ]
+        here = [*claims, *again]
+        if dataset != datasets[0] and not next(iter(by_name.values()))["embedded"]:
+            here = _on_the_papers_data(claims, first, by_name, cells, dataset)
+        for claim in here:
+            if dataset == datasets[0] or _is_about(claim, by_name):
+                yield dataset, claim, [by_name.get(claim[side]) for side in SIDES]
 
 
 def _on_the_papers_data(
@@ -170,7 +180,7 @@ def _values(
     return values_of(metrics, run, metric, share)
 
 
-def _title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
+def side_title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
     """Name a run for people, or by its name in the configuration where it is not configured."""
     if run is None:
         return claim[side]

@@ -56,10 +56,12 @@ STYLE = {
     "svg.hashsalt": "arb_suite",  # the same bytes each time
     "svg.fonttype": "path",
 }
+WIDE, NARROW = (3.1, 2.4), (1.9, 2.1)  # inches of a panel
+AT_POINTS = ("fig4", "fig5", "fig6")  # whose x has few values, in powers of two
 MANY = 30  # points from which on a curve has no markers
 
 
-def draw(place: str, table: pd.DataFrame) -> Figure:
+def draw(place: str, table: pd.DataFrame, narrow: bool = False) -> Figure:
     """
     Draw a figure's table.
 
@@ -69,13 +71,15 @@ def draw(place: str, table: pd.DataFrame) -> Figure:
         "fig3" to "fig7".
     table : pandas.DataFrame
         From `counterparts.counterpart`, all strings.
+    narrow : bool
+        Whether it is for a screen that has room for two panels side by side.
 
     Returns
     -------
     matplotlib.figure.Figure
         A column of panels for each metric: above the printed curves, below those
         measured on the embedded data, and, where there are any, those at tuned
-        settings.
+        settings. Narrow, and with more than two metrics, a row for each metric.
 
     """
     printed, measured = table[table["paper"] != ""], table[table["measured"] != ""]
@@ -83,19 +87,35 @@ def draw(place: str, table: pd.DataFrame) -> Figure:
     for tuned, of in measured.groupby(measured["variant"] == "tuned"):
         parts.append((f"measured, embedded digits{', tuned settings' if tuned else ''}", of, "measured"))
     columns = _metrics(printed, measured)
-    size = (3.1 * len(columns), 2.4 * len(parts))
+    turned = narrow and len(columns) > 2
+    width, height = NARROW if narrow else WIDE
+    shape = (len(columns), len(parts)) if turned else (len(parts), len(columns))
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(len(parts), len(columns), figsize=size, squeeze=False, layout="constrained")
-        for row, (heading, points, column) in zip(axes, parts, strict=True):
+        size = (width * shape[1], height * shape[0])
+        figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+        for row, (heading, points, column) in zip(axes.T if turned else axes, parts, strict=True):
             for axis, (theirs, ours) in zip(row, columns, strict=True):
                 metric = theirs if column == "paper" else ours
                 _panel(axis, place, points[points["metric"] == metric], metric, column)
-            row[0].set_title(heading, loc="left")
-        axes[0, -1].legend()
+                if narrow:
+                    _few_ticks(axis, place)
+            row[0].set_title(heading.replace(" (", "\n(").replace(", ", ",\n", 1) if turned else heading, loc="left")
+        if narrow:
+            figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        else:
+            axes[0, -1].legend()
     return figure
 
 
-def draw_spectra(table: pd.DataFrame) -> Figure:
+def _few_ticks(axis: Axes, place: str) -> None:
+    """Make room for the numbers below a small panel."""
+    if place in AT_POINTS:
+        axis.tick_params(axis="x", labelrotation=60)
+    else:
+        axis.locator_params(axis="x", nbins=3)
+
+
+def draw_spectra(table: pd.DataFrame, narrow: bool = False) -> Figure:
     """
     Draw how the embeddings of each run spread over their dimensions along the training.
 
@@ -103,6 +123,8 @@ def draw_spectra(table: pd.DataFrame) -> Figure:
     ----------
     table : pandas.DataFrame
         From `spectra.spectra`.
+    narrow : bool
+        Whether it is for a screen that has room for two panels side by side.
 
     Returns
     -------
@@ -113,11 +135,11 @@ def draw_spectra(table: pd.DataFrame) -> Figure:
     """
     runs = list(table.groupby(["method", "proj_dim"], sort=False))
     with plt.rc_context(STYLE):
-        columns = min(len(runs), 4)
+        columns = min(len(runs), 2 if narrow else 4)
         rows = -(-len(runs) // columns)
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(2.5 * columns, 2.5 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
-        )
+        width, height = NARROW if narrow else (2.5, 2.5)
+        size = (width * columns, height * rows)
+        figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
         for axis in axes.flat[len(runs) :]:
             axis.set_axis_off()
         for axis, ((method, proj_dim), of_run) in zip(axes.flat, runs, strict=False):
@@ -165,7 +187,7 @@ def _panel(axis: Axes, place: str, points: pd.DataFrame, metric: str, column: st
             axis.fill_between(at, low, high, color=style["color"], alpha=0.15, linewidth=0)
     axis.set_ylabel(LABELS[metric])
     axis.set_xlabel(LABELS[x])
-    if place in ("fig4", "fig5", "fig6"):
+    if place in AT_POINTS:
         ticks = sorted({float(value) for value in points[x]})
         axis.set_xscale("log", base=2)
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -196,7 +196,8 @@ class Plan:
 
     def report(self) -> str:
         """Return what the report needs to know of the plan, as JSON."""
-        return self._with_runs(self.configured, ("page", "plots", "report"))
+        modules = ("cells", "orderings", "page", "plots", "report")
+        return self._with_runs(self.configured, modules, orderings=self.config["orderings"])
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""

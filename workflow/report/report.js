@@ -1,3 +1,27 @@
+// On a narrow screen a row is a card and shows the headings beside its cells. What a table is to a screen reader is said, for a card is no table.
+const plainText = (element) => [...element.childNodes].map((node) => node.textContent.trim()).filter(Boolean).join(", ");
+for (const table of document.querySelectorAll("table.data")) {
+  const labels = [...table.tHead.rows[0].cells].map(plainText);
+  table.classList.add("cards");
+  table.setAttribute("role", "table");
+  for (const part of [table.tHead, ...table.tBodies]) part.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, i) => {
+      const heads = cell.tagName === "TH";
+      cell.setAttribute("role", heads ? (cell.scope === "row" ? "rowheader" : "columnheader") : "cell");
+      if (heads) {
+        if (cell.dataset.sort) cell.dataset.label = labels[i];
+        return;
+      }
+      cell.dataset.label = labels[i];
+      const value = document.createElement("div");
+      value.className = "value";
+      value.append(...cell.childNodes);
+      cell.append(value);
+    });
+  }
+}
 // Tables that are long can be sorted by their headings. Without this script the page says the same.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
@@ -23,6 +47,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// What is folded is unfolded for printing, and folded again.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details:not([open])")) {
+    folded.dataset.folded = "yes";
+    folded.open = true;
+  }
+});
+addEventListener("afterprint", () => {
+  for (const folded of document.querySelectorAll("details[data-folded]")) {
+    folded.open = false;
+    delete folded.dataset.folded;
+  }
+});
 // A link to something folded opens it.
 const unfold = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

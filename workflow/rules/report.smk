@@ -16,6 +16,7 @@ rule report:
             "proofs_checks/ledger.yaml",
             "proofs_checks/search/counterexamples.yaml",
         ],
+        printed=expand("workflow/paper/{name}.csv", name=PLAN.printed()),
     output:
         report(
             "results/report.html",

@@ -1,7 +1,7 @@
 """The claims as the report shows them: counted, found by their IDs, in chapters, and the findings that matter most."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,21 @@ import yaml
 from proofs_checks.smallest import SMALLEST
 
 from ..jobs import UserError
+from .tables import METRICS
 
-__all__ = ["SOURCES", "VERDICTS", "chapters", "check_whole", "counterexamples", "findings", "summary", "tally", "with_steps"]
+__all__ = [
+    "SOURCES",
+    "VERDICTS",
+    "as_shown",
+    "chapters",
+    "check_whole",
+    "counterexamples",
+    "deciding",
+    "findings",
+    "summary",
+    "tally",
+    "with_steps",
+]
 
 # In the order of the report, with what they are to a reader
 VERDICTS = {
@@ -27,6 +40,8 @@ SOURCES = {
     "implied": "implied by its tables or bold type",
     "ours": "this suite's own",
 }
+# Characters: of brackets, those that are longer are lists; of evidence, what is longer is folded
+LONG_BRACKETS, LONG_LIST, LONG_PROOF = 60, 600, 900
 
 
 def check_whole(claims: pd.DataFrame, identities: Sequence[str]) -> None:
@@ -39,14 +54,76 @@ def check_whole(claims: pd.DataFrame, identities: Sequence[str]) -> None:
         raise UserError(f"claims.csv {what}; delete it and give the command again")
 
 
-def tally(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return, by source, how many claims have each verdict, in the order of `SOURCES` and `VERDICTS`."""
+def tally(claims: pd.DataFrame, readings: Sequence[str]) -> list[dict[str, Any]]:
+    """
+    Count claims, in the order of `SOURCES` and `VERDICTS`.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        ``results/claims.csv``.
+    readings : sequence of str
+        Patterns: claims whose IDs match one, whole, are readings of one statement.
+
+    Returns
+    -------
+    list of dict
+        By source: ``counts``, how many have each verdict; ``statements``, of how many
+        statements these are readings; ``total`` and ``total_statements``.
+
+    """
+    statement = claims["id"].map(lambda identity: next((each for each in readings if re.fullmatch(each, identity)), identity))
     counted = []
     for source, meaning in SOURCES.items():
-        verdicts = claims.loc[claims["source"] == source, "verdict"]
-        counts = {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS}
-        counted.append({"source": source, "meaning": meaning, "counts": counts, "total": len(verdicts)})
+        of_source = claims["source"] == source
+        by_verdict = {verdict: statement[of_source & (claims["verdict"] == verdict)] for verdict in VERDICTS}
+        counted.append(
+            {
+                "source": source,
+                "meaning": meaning,
+                "counts": {verdict: len(found) for verdict, found in by_verdict.items()},
+                "statements": {verdict: found.nunique() for verdict, found in by_verdict.items()},
+                "total": int(of_source.sum()),
+                "total_statements": statement[of_source].nunique(),
+            }
+        )
     return counted
+
+
+def as_shown(claims: pd.DataFrame, labels: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """
+    Return the claims with two columns more, each empty where there is no need of it.
+
+    ``label`` is what has to be said of the source that a claim is counted under; in `labels`,
+    ``{claim[column]}`` stands for a value of the claim. ``short`` is what of long evidence decides.
+    """
+    said = {identity: entry["says"].strip() for entry in labels for identity in entry["claims"]}
+    rows = claims.to_dict("records")
+    for row in rows:
+        of_numbers = row["check"].startswith("arb-audit")
+        long = len(row["evidence"]) > (LONG_LIST if of_numbers else LONG_PROOF)
+        row |= {
+            "label": said.get(row["id"], "").format(claim=row),
+            "short": deciding(row["evidence"]) if long else "",
+        }
+    return pd.DataFrame(rows)
+
+
+def deciding(evidence: str) -> str:
+    """
+    Return what of long evidence decides: its first clauses, without the lists that stand in brackets or behind a colon.
+
+    Examples
+    --------
+    >>> deciding("2 of 3 do: A 1 against 2, B 3 against 4; the third (C 5 against 6, D 7 against 8, E 9) does not. More.")
+    '2 of 3 do; the third does not.'
+
+    """
+    text = re.sub(
+        r" \([^()]*(?:\([^()]*\)[^()]*)*\)", lambda found: found[0] if len(found[0]) <= LONG_BRACKETS else "", evidence
+    )
+    sentence = re.split(r"(?<=[a-z)\]\d])\. (?=[A-Z])", text)[0].removesuffix(".")
+    return "; ".join(re.split(r": (?=[A-Z])", clause)[0] for clause in sentence.split("; ")) + "."
 
 
 def with_steps(claims: pd.DataFrame, ledger: Path) -> pd.DataFrame:
@@ -95,66 +172,75 @@ def chapters(claims: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> list
 
 
 def findings(
-    claims: pd.DataFrame | None, orderings: pd.DataFrame | None, outline: Sequence[Mapping[str, Any]]
+    claims: pd.DataFrame | None,
+    orderings: pd.DataFrame | None,
+    ranks: Mapping[str, str],
+    outline: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """
-    Say what matters most, as it was decided.
+    Say what matters most, a sentence each, as it was decided.
 
     Parameters
     ----------
     claims, orderings : pandas.DataFrame or None
         ``results/claims.csv`` and ``results/orderings.csv``; None where they were not
         made.
+    ranks : mapping
+        From `tables.effective_ranks`.
     outline : sequence of mapping
-        ``title`` and ``statements``, each with ``claims`` or ``orderings``, IDs, and
-        ``says``: by verdict, what is said if all of them have it. There,
-        ``{ID[column]}`` stands for a value, dots of the ID written as underscores.
+        ``title``; ``claims`` and ``orderings``, by ID the verdict that ``says`` is written
+        for; ``runs``, by name in ``says`` the place of a run. In ``says``,
+        ``{ID[column]}`` stands for a value, dots of the ID written as underscores, and
+        the name of a run for its effective rank.
 
     Returns
     -------
     list of dict
-        ``title``, ``text`` and ``links``, each with ``id`` and ``verdict``. Of
-        statements about what was not decided there is nothing.
+        ``title``, ``text`` and ``links``, each with ``id`` and ``verdict``. Where any
+        verdict is another, the text names them all. Of findings about what was not
+        decided there is nothing.
 
     """
     found = []
     for entry in outline:
-        text, links = [], []
-        for statement in entry["statements"]:
-            rows = _rows_of(statement, claims, orderings)
-            if rows is None:
-                continue
-            verdicts = {row["verdict"] for row in rows.values()}
-            template = statement["says"].get(verdicts.pop()) if len(verdicts) == 1 else None
-            values = {identity.replace(".", "_"): row for identity, row in rows.items()}
-            verdict_of_each = "; ".join(f"{identity}: {row['verdict']}" for identity, row in rows.items()) + "."
-            text.append(verdict_of_each if template is None else template.format(**values))
-            links += [{"id": identity, "verdict": row["verdict"]} for identity, row in rows.items()]
-        if text:
-            found.append({"title": entry["title"], "text": " ".join(text), "links": links})
+        expected = {**entry.get("claims", {}), **entry.get("orderings", {})}
+        rows = _rows_of(entry.get("claims", {}), claims, "id") | _rows_of(entry.get("orderings", {}), orderings, "claim")
+        known = {name: ranks[place] for name, place in entry.get("runs", {}).items() if place in ranks}
+        if len(rows) < len(expected) or len(known) < len(entry.get("runs", {})):
+            continue
+        links = [{"id": identity, "verdict": rows[identity]["verdict"]} for identity in expected]
+        if all(rows[identity]["verdict"] == verdict for identity, verdict in expected.items()):
+            text = entry["says"].format(**{identity.replace(".", "_"): row for identity, row in rows.items()}, **known)
+            for metric, meaning in METRICS.items():
+                text = text.replace(metric, meaning)
+        else:
+            text = "; ".join(f"{link['id']}: {link['verdict']}" for link in links) + "."
+        found.append({"title": entry["title"], "text": text, "links": links})
     return found
 
 
-def _rows_of(
-    statement: Mapping[str, Any], claims: pd.DataFrame | None, orderings: pd.DataFrame | None
-) -> dict[str, dict[str, str]] | None:
-    """Return what a statement rests on, by ID, or None if any of it was not decided; of an ordering, the first data set."""
-    table, key = (claims, "id") if "claims" in statement else (orderings, "claim")
-    asked = statement.get("claims", statement.get("orderings"))
-    if table is None:
-        return None
-    rows = {row[key]: row for row in reversed(table.to_dict("records"))}
-    decided = all(each in rows and rows[each]["verdict"] != "not run" for each in asked)
-    return {each: rows[each] for each in asked} if decided else None
+def _rows_of(asked: Collection[str], table: pd.DataFrame | None, key: str) -> dict[str, dict[str, str]]:
+    """Return the rows asked for that were decided, by ID; of an ordering, that on the first data set."""
+    rows = {} if table is None else {row[key]: row for row in reversed(table.to_dict("records"))}
+    return {identity: rows[identity] for identity in asked if identity in rows and rows[identity]["verdict"] != "not run"}
 
 
-def summary(claims: pd.DataFrame, orderings: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> str:
-    """Return the tally and the findings as Markdown."""
-    lines = [f"| claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
-    for row in tally(claims):
-        lines.append(f"| {row['meaning']} | {' | '.join(str(row['counts'][verdict]) for verdict in VERDICTS)} |")
-    lines.append("")
-    for i, finding in enumerate(findings(claims, orderings, outline), 1):
+def summary(
+    claims: pd.DataFrame,
+    orderings: pd.DataFrame,
+    ranks: Mapping[str, str],
+    outline: Mapping[str, Any],
+) -> str:
+    """Return the tally and the findings as Markdown; `outline` is that of the report."""
+    lines = [f"| readings of claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
+    for row in tally(claims, outline["readings"]):
+        counts = [
+            f"{count}" + (f" (of {row['statements'][verdict]})" if row["statements"][verdict] != count else "")
+            for verdict, count in row["counts"].items()
+        ]
+        lines.append(f"| {row['meaning']} | {' | '.join(counts)} |")
+    lines += ["", "In brackets: of how many statements, where one can be read in several ways.", ""]
+    for i, finding in enumerate(findings(claims, orderings, ranks, outline["findings"]), 1):
         ids = ", ".join(f"`{link['id']}`" for link in finding["links"])
         text = finding["text"].replace("_", r"\_")
         lines.append(f"{i}. **{finding['title']}.** {text} ({ids})")

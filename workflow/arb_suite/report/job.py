@@ -9,17 +9,21 @@ from typing import Any
 import jinja2
 import pandas as pd
 import yaml
+from matplotlib import pyplot as plt
 
 from ..code_version import commit
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
+from ..plots import draw, draw_spectra
 from ..printed import FOLDER, read_rows
 from . import claims as of_claims
+from .compared import ordering_rows, ordering_tally
 from .drawings import DRAWINGS, svg
-from .notation import typeset
+from .notation import plain, typeset
 from .parts import Results, as_source
 from .runs import overview, read_runs
-from .tables import blocks, ordering_rows, ordering_tally
+from .seen import seen
+from .tables import blocks, effective_ranks
 
 __all__ = ["render"]
 
@@ -47,7 +51,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     results : Results
         What there is.
     plan : mapping
-        ``runs``, all that are configured; see `workflow.Plan`.
+        ``runs``, all that are configured, and ``orderings``; see `workflow.Plan`.
     version : str
         Of this suite.
 
@@ -66,8 +70,11 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     if orderings is None:
         orderings = results.table("orderings_main.csv")
     cells = results.table("audit_cells.csv")
-    decided = None if claims is None else of_claims.with_steps(claims, LEDGER)
-    rows = None if orderings is None else ordering_rows(orderings)
+    decided = None if claims is None else of_claims.as_shown(of_claims.with_steps(claims, LEDGER), outline["labels"])
+    rows, remarks = None, []
+    if orderings is not None:
+        rows, remarks = ordering_rows(orderings, plan["orderings"], plan["runs"], FOLDER, outline["remarks"])
+    ranks = effective_ranks(map(results.table, ("table_main.csv", "table_tuned.csv", "table_glyphs.csv")))
     runs = read_runs(plan["runs"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -76,17 +83,19 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": _duration, "anchor": _anchor, "typeset": typeset, "minus": _minus}
+    environment.filters |= {"duration": _duration, "anchor": _anchor, "typeset": typeset, "plain": plain, "minus": _minus}
     return environment.get_template("report.html.j2").render(
         version=version,
         verdicts=of_claims.VERDICTS,
-        tally=None if claims is None else of_claims.tally(claims),
-        findings=of_claims.findings(claims, orderings, outline["findings"]),
+        tally=None if claims is None else of_claims.tally(claims, outline["readings"]),
+        findings=of_claims.findings(claims, orderings, ranks, outline["findings"]),
+        names={row["claim"]: row["brief"] for row in reversed(rows or [])},
         chapters=None if decided is None else of_claims.chapters(decided, outline["chapters"]),
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES, outline["sides"]),
         drawings={key: _drawn(key) for key in DRAWINGS},
-        tables=[_table(results, name, title, cells) for name, title in TABLES.items()],
+        tables=[_table(results, name, title, cells, ranks) for name, title in TABLES.items()],
         orderings=rows,
+        remarks=remarks,
         ordered=None if rows is None else ordering_tally(rows),
         figures={name: _figure(results, name, entry, claims, rows) for name, entry in outline["figures"].items()},
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
@@ -107,9 +116,9 @@ def _drawn(key: str) -> dict[str, str]:
     }
 
 
-def _table(results: Results, name: str, title: str, cells: pd.DataFrame | None) -> dict[str, Any]:
+def _table(results: Results, name: str, title: str, cells: pd.DataFrame | None, ranks: Mapping[str, str]) -> dict[str, Any]:
     table = results.table(f"{name}.csv")
-    return {"name": name, "title": title, "blocks": None if table is None else blocks(table, cells)}
+    return {"name": name, "title": title, "blocks": None if table is None else blocks(table, cells, ranks)}
 
 
 def _figure(
@@ -121,7 +130,6 @@ def _figure(
 ) -> dict[str, Any]:
     of_paper = name.startswith("fig")
     title = f"Fig. {name[3:]}" if of_paper else "Singular values along the training"
-    where = " The paper's curves above, those measured on the embedded data below." if of_paper else ""
     verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
     links = [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts]
     links += [
@@ -130,8 +138,32 @@ def _figure(
         if row["claim"].startswith(f"{entry['orderings']}.") and row["dataset"] == "digits"
     ]
     says = entry["says"].strip()
-    alt = f"{title}: {says}{where}"
-    return {"name": name, "title": title, "says": says, "alt": alt, "links": links, "source": results.picture(f"{name}.svg")}
+    table, shown, more, narrow = results.table(f"{name}.csv"), "", "", None
+    if table is not None:
+        shown, more = seen(name, table)
+        narrow = _narrow(name, table)
+    where = f" The paper's curves above, those measured on the embedded data below. {more}" if of_paper else ""
+    return {
+        "name": name,
+        "title": title,
+        "says": says,
+        "seen": shown,
+        "alt": f"{title}: {says} {shown}{where}".strip(),
+        "links": links,
+        "source": results.picture(f"{name}.svg"),
+        "narrow": narrow,
+    }
+
+
+def _narrow(name: str, table: pd.DataFrame) -> str:
+    """Draw a figure once more, for narrow screens, where that of the results would have to be scrolled."""
+    if name == "spectra":
+        figure = draw_spectra(table.astype({"epoch": int, "index": int, "singular_value": float}), narrow=True)
+    else:
+        figure = draw(name, table, narrow=True)
+    source = as_source(svg(figure).encode())
+    plt.close(figure)
+    return source
 
 
 def _rows(results: Results, name: str) -> list[dict[str, str]] | None:

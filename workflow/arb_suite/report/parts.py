@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..audit.claims import COLUMNS as CLAIM_COLUMNS
+from ..cells import X
 from ..jobs import UserError
 from ..orderings import COLUMNS as ORDERING_COLUMNS
+from ..spectra import COLUMNS as SPECTRA_COLUMNS
 from ..tables import COLUMNS
 
 __all__ = ["COMMANDS", "Results"]
@@ -17,8 +19,9 @@ NEEDED = {
     "claims": CLAIM_COLUMNS,
     "table": COLUMNS,
     "orderings": ORDERING_COLUMNS,
+    "spectra": SPECTRA_COLUMNS,
     "audit_cells": ["place", "method", "variant", "proj_dim", "dataset", "metric", "as_printed", "attainable", "source"],
-}
+} | {place: [*COLUMNS, x] for place, x in X.items()}
 
 # By the file that a part of the report needs
 COMMANDS = {

@@ -2,25 +2,29 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ..page import interval
 
-__all__ = ["METRICS", "blocks", "ordering_rows", "ordering_tally", "run_of"]
+__all__ = ["METRICS", "blocks", "effective_ranks", "run_of", "take_remarks"]
 
 METRICS = {
     "linear_top1": "linear top-1",
     "linear_top5": "linear top-5",
     "knn5_top1": "kNN top-1",
     "knn5_top5": "kNN top-5",
+    "embedding_std": "standard deviation of Z",
 }
+SEVERAL = 3  # rows that share a remark, from which on it is said once
 IDENTITY = {"method": "method", "variant": "variant", "setting": "setting", "proj_dim": "d", "pretrain_epochs": "epochs"}
 
 
-def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[str, Any]]:
+def blocks(
+    table: pd.DataFrame, cells: pd.DataFrame | None = None, ranks: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """
     Turn a table of one row per number into blocks of one row per run.
 
@@ -30,23 +34,32 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
         With the columns of ``results/table_main.csv``, strings.
     cells : pandas.DataFrame, optional
         ``results/audit_cells.csv``: which printed numbers cannot be.
+    ranks : mapping, optional
+        From `effective_ranks`.
 
     Returns
     -------
     list of dict
-        By data set: ``dataset``; ``generated``, whether its images are; ``columns``, the headings of what tells the rows apart;
-        ``metrics``; ``printed`` and ``measured``, whether there is any such number;
-        ``rows`` with ``names``, ``cells`` (None where there is no such number), ``run``
-        and ``notes``; ``notes`` of all rows, where nothing was measured;
-        ``impossible``, whether any cell is marked so.
+        By data set: ``dataset``; ``generated``, whether its images are; ``columns``, the
+        headings of what tells the rows apart; ``variants``, by variant its methods where
+        each method has one, so that it needs no column; ``metrics``; ``printed`` and
+        ``measured``, whether there is any such number; ``ranked``, whether the effective
+        rank is known of each run that has a dimension; ``rows`` with ``names``, ``cells``
+        (None where there is no such number), ``run``, ``rank``, ``notes`` and ``remarks``;
+        ``shared`` and ``remarks``, see `take_remarks`; ``notes`` of all rows, where nothing
+        was measured; ``impossible``, whether any cell is marked so.
 
     """
     found = []
     audited = [] if cells is None else cells.to_dict("records")
     impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
     for dataset, of_data in table.groupby("dataset", sort=False):
+        variants = _variants(of_data)
         columns = [
-            name for name in IDENTITY if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
+            name
+            for name in IDENTITY
+            if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
+            if name != "variant" or not variants
         ]
         metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
         rows = []
@@ -59,8 +72,11 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
                 }
                 notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
                 shown = [by_metric.get(metric) for metric in metrics]
-                rows.append({"names": names, "cells": shown, "notes": notes, "run": run_of(notes, dataset)})
+                run = run_of(notes, dataset)
+                rows.append({"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")})
         measured = bool((of_data["measured"] != "").any())
+        with_dimension = [row for row in rows if row["names"][columns.index("proj_dim")]]
+        ranked = bool(with_dimension) and all(row["rank"] for row in with_dimension)
         found.append(
             {
                 "dataset": dataset,
@@ -72,8 +88,66 @@ def blocks(table: pd.DataFrame, cells: pd.DataFrame | None = None) -> list[dict[
                 "rows": rows,
                 "impossible": any(cell and cell["impossible"] for row in rows for cell in row["cells"]),
                 "notes": [] if measured else list(dict.fromkeys(note for row in rows for note in row["notes"])),
+                "variants": variants,
+                "ranked": ranked,
             }
+            | take_remarks([_in_parts(row, ranked) for row in rows] if measured else [])
         )
+    return found
+
+
+def _variants(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return, by variant, the methods that have no other, or nothing if any method has several or all have the same one."""
+    by_method = table.groupby("method", sort=False)["variant"].unique()
+    if (by_method.str.len() > 1).any() or table["variant"].nunique() < 2:
+        return {}
+    found: dict[str, list[str]] = {}
+    for method, (variant,) in by_method.items():
+        found.setdefault(variant, []).append(str(method))
+    return {variant: methods for variant, methods in found.items() if variant}
+
+
+def take_remarks(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """
+    Take out of the ``notes`` of rows what several of them share, so that it is said once.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of a table, with ``notes``, which keep what is of the row alone; the numbers of
+        the remarks that it shares become ``remarks``.
+
+    Returns
+    -------
+    dict
+        ``shared``, what is said of all rows, and ``remarks``, what is said of several.
+
+    """
+    parts = [list(dict.fromkeys(row["notes"])) for row in rows]
+    count = Counter(part for of_row in parts for part in of_row)
+    shared = [part for part, times in count.items() if times == len(rows) > 1]
+    remarks = [part for part, times in count.items() if SEVERAL <= times < len(rows)]
+    for row, of_row in zip(rows, parts, strict=True):
+        row["notes"] = [part for part in of_row if part not in shared and part not in remarks]
+        row["remarks"] = [remarks.index(part) + 1 for part in of_row if part in remarks]
+    return {"shared": shared, "remarks": remarks}
+
+
+def _in_parts(row: dict[str, Any], ranked: bool) -> dict[str, Any]:
+    """Split the notes of a row: which run it was is one part, what was averaged another; a rank with its own column is none."""
+    parts = (part for note in row["notes"] for part in re.split(r"; (?![^()]*\))|(?<=[\w)]): (?=mean over seeds)", note))
+    row["notes"] = [part for part in parts if not (ranked and part.startswith("effective rank"))]
+    return row
+
+
+def effective_ranks(tables: Iterable[pd.DataFrame | None]) -> dict[str, str]:
+    """Return, by the place of a run, the effective rank of its embeddings and their dimension, as notes tell them."""
+    found = {}
+    for table in tables:
+        for row in () if table is None else table.to_dict("records"):
+            told = re.search(r"effective rank of the embeddings ([\d.]+ of \d+)", row["note"])
+            if told and (place := run_of([row["note"]], row["dataset"])):
+                found[place] = told[1]
     return found
 
 
@@ -87,24 +161,3 @@ def run_of(notes: Sequence[str], dataset: str) -> str | None:
     data = dataset.lower().replace("-", "")
     named = (re.search(r"\brun ([a-z0-9_]+)\b", note) for note in notes)
     return next((f"{data}/{found[1]}" for found in named if found), None)
-
-
-def ordering_rows(orderings: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the orderings, each with its interval and the settings that it compares."""
-    return [
-        row
-        | {
-            "interval": interval(row),
-            "settings": "tuned" if row["claim"].endswith(".tuned") else "customary",
-        }
-        for row in orderings.to_dict("records")
-    ]
-
-
-def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many orderings of the paper's claims have each verdict, by data set and settings, and those contradicted."""
-    printed = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
-    counted: dict[tuple[str, str], Counter] = {}
-    for row in printed:
-        counted.setdefault((row["dataset"], row["settings"]), Counter())[row["verdict"]] += 1
-    return {"counts": counted, "contradicted": [row for row in printed if row["verdict"] == "contradicted"]}

@@ -1,0 +1,168 @@
+"""What the report says of orderings, tables and figures: sentences, cells of the paper, remarks, and what is seen."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from arb_suite.plots import draw, draw_spectra
+from arb_suite.printed import FOLDER
+from arb_suite.report.compared import ordering_rows
+from arb_suite.report.seen import seen
+from arb_suite.report.tables import blocks, effective_ranks, take_remarks
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results/reference"
+REMARKS = yaml.safe_load((ROOT / "workflow/report/report.yaml").read_text(encoding="utf-8"))["remarks"]
+
+
+def table(name):
+    return pd.read_csv(REFERENCE / f"{name}.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture
+def compared(whole_plan):
+    """A function that gives the orderings as they are shown, by data set and name."""
+    plan = json.loads(whole_plan.report())
+
+    def make(orderings):
+        rows, remarks = ordering_rows(orderings, plan["orderings"], plan["runs"], FOLDER, REMARKS)
+        return {(row["dataset"], row["claim"]): row for row in rows}, remarks
+
+    return make
+
+
+# --- orderings --------------------------------------------------------------------------------------------------------
+
+
+def test_an_ordering_is_a_sentence_beside_the_cells_of_the_paper(compared):
+    rows, _ = compared(table("orderings"))
+    d4 = rows["digits", "Figure4.d4"]
+    assert d4["says"] == "ARB above Barlow Twins: d = 4"
+    assert d4["cell"] == "Fig. 4, ImageNet-100, d = 32: ARB minus Barlow Twins"
+    assert d4["runs"] == ["digits/arb_d4", "digits/barlow_twins_d4"]
+    assert rows["digits", "Table3.collapse_knn"]["says"] == "ARB above Direct alignment: d = 256, kNN top-1"
+    assert rows["digits", "Table1.simclr.tuned"]["says"] == "ARB (d = 256) above SimCLR (d = 32): tuned"
+    assert rows["digits", "Table1.simclr"]["cell"] == "Table 1, CIFAR-100: ARB (d = 2048) minus SimCLR (d = 256)"
+    assert rows["digits", "Figure6.groups"]["says"] == "ARB (8 groups) above ARB (1 group): d = 256"
+    assert rows["digits", "release.embedding"]["cell"] == ""
+    half, whole = (rows["digits", f"Table2.{name}"] for name in ("d32_half", "d32"))
+    assert (half["says"], whole["says"]) == tuple(f"ARB above Barlow Twins: d = 32, {n} epochs" for n in (10, 20))
+    said = [(row["dataset"], row["place"], row["says"]) for row in rows.values()]
+    assert len(said) == len(set(said))
+
+
+def test_a_statement_that_the_paper_contradicts_says_so(compared):
+    orderings = table("orderings")
+    rows, _ = compared(orderings)
+    remarked = {name for (_, name), row in rows.items() if row["remark"]}
+    assert remarked == {"Table3.probe_arb", "Table3.probe_arb.tuned"}
+    assert "-2.91 points" in rows["digits", "Table3.probe_arb"]["remark"]
+    turned = orderings.assign(paper_difference=orderings["paper_difference"].str.removeprefix("-"))
+    assert not any(row["remark"] for row in compared(turned)[0].values())
+
+
+def test_an_ordering_that_is_not_configured_is_shown_as_it_is_written(compared):
+    orderings = table("orderings").tail(1).assign(claim="Mine.other", left="A (d = 4)", right="B (d = 8)")
+    row = compared(orderings)[0][orderings["dataset"].iloc[0], "Mine.other"]
+    assert (row["says"], row["cell"], row["runs"]) == ("A (d = 4) above B (d = 8)", "", [])
+
+
+def test_notes_are_whole_though_shared_remarks_are_said_once(compared):
+    orderings = table("orderings")
+    rows, remarks = compared(orderings)
+    for written in orderings.to_dict("records"):
+        row = rows[written["dataset"], written["claim"]]
+        told = [*row["told"], *row["notes"], *(remarks[number - 1] for number in row["remarks"])]
+        kept = [part for part in re.split(r"; (?=[A-Z][\w() -]*: |p = )", written["note"])[1:] if not part.startswith("paper")]
+        assert set(kept) <= set(told)
+    assert len(remarks) == len(set(remarks))
+
+
+def test_what_is_shared_is_taken_out_of_rows():
+    rows = [{"notes": notes} for notes in (["all", "few", "x"], ["all", "few"], ["few", "all"], ["all", "y", "y"])]
+    assert take_remarks(rows) == {"shared": ["all"], "remarks": ["few"]}
+    assert [row["notes"] for row in rows] == [["x"], [], [], ["y"]]
+    assert [row["remarks"] for row in rows] == [[1], [1], [1], []]
+    assert take_remarks([{"notes": ["alone"]}]) == {"shared": [], "remarks": []}
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["table_main", "table3"])
+def test_the_effective_rank_stands_beside_the_accuracies(name):
+    ranks = effective_ranks(map(table, ("table_main", "table_tuned", "table_glyphs")))
+    (found,) = (block for block in blocks(table(name), None, ranks) if block["dataset"] == "digits")
+    assert found["ranked"]
+    shown = {row["run"]: row["rank"] for row in found["rows"]}
+    assert shown["digits/arb_d256"] == "98.0 of 256"
+    assert shown["digits/direct_alignment"] == "1.1 of 256"
+    assert not any(block["ranked"] for block in blocks(table(name)))
+
+
+def test_a_variant_that_its_method_tells_has_no_column():
+    of_paper, *_ = blocks(table("table_main"))
+    assert "variant" not in of_paper["columns"]
+    assert set(of_paper["variants"]) == {"asymmetric", "symmetric"}
+    assert "ARB" in of_paper["variants"]["symmetric"]
+    by_level = blocks(table("table5"))[0]
+    assert "variant" in by_level["columns"]
+    assert by_level["variants"] == {}
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_seen_is_read_from_the_curves():
+    fig4 = table("fig4")
+    caption, more = seen("fig4", fig4)
+    assert "In the paper, linear top-1: ARB is above Barlow Twins at 8 of 8 output dimensions" in caption
+    assert "(+28.19 at d = 32 and +3.09 at d = 4096)" in caption
+    assert "linear top-5" in more
+    exchanged = fig4.assign(method=fig4["method"].map({"ARB": "Barlow Twins", "Barlow Twins": "ARB"}))
+    assert (
+        "above Barlow Twins at 0 of 8 output dimensions (-28.19 at d = 32 and -3.09 at d = 4096)" in seen("fig4", exchanged)[0]
+    )
+
+
+def test_what_is_seen_of_the_other_figures():
+    fig5, fig6, fig7 = (table(name) for name in ("fig5", "fig6", "fig7"))
+    assert "ARB is above SimCLR at 6 of 6 batch sizes" in seen("fig5", fig5)[0]
+    assert "with shuffle is above ARB without shuffle at 8 of 9 numbers of groups and equal at 1" in seen("fig6", fig6)[0]
+    assert "ARB is first at epoch 30 above the best of the others, 47.35" in seen("fig7", fig7)[0]
+    later = fig7.assign(paper=fig7["paper"].where(fig7["method"] != "SimCLR", "99.00"))
+    assert "ARB is never above the best of the others, 99.00" in seen("fig7", later)[0]
+
+
+def test_what_is_seen_of_collapse():
+    caption, whole = seen("fig3", table("fig3"))
+    assert "In the paper, the standard deviation of Z ends at 0.760 with direct alignment and 0.967 with ARB" in caption
+    assert "On the embedded digits" in caption
+    assert whole.count("the loss goes from") == 2
+    spectra = table("spectra")
+    assert "Direct alignment (d = 256) 1, before 30" in seen("spectra", spectra)[0]
+    flat = spectra.assign(singular_value="1.0")
+    assert "Direct alignment (d = 256) 256, before 256" in seen("spectra", flat)[0]
+
+
+@pytest.mark.parametrize("name", ["fig3", "fig4", "fig7"])
+def test_what_lacks_a_curve_is_passed_over(name):
+    whole = table(name)
+    alone = whole[(whole["method"] != "ARB") | (whole["paper"] != "")]
+    assert "In the paper" in seen(name, alone)[0]
+    assert "ARB is" not in " ".join(re.findall(r"On the embedded digits.*", seen(name, alone)[0]))
+
+
+def test_for_narrow_screens_two_panels_stand_side_by_side():
+    for name in ("fig3", "fig5"):
+        wide, narrow = draw(name, table(name)), draw(name, table(name), narrow=True)
+        assert len(wide.axes) == len(narrow.axes)
+        assert narrow.get_figwidth() < 4 < wide.get_figwidth()
+        drawn = [sorted(len(line.get_xdata()) for axis in figure.axes for line in axis.lines) for figure in (wide, narrow)]
+        assert drawn[0] == drawn[1]
+    spectra = pd.read_csv(REFERENCE / "spectra.csv")
+    assert draw_spectra(spectra, narrow=True).get_figwidth() < 4 < draw_spectra(spectra).get_figwidth()

@@ -1,0 +1,160 @@
+"""What is to be seen in the figures, said in words: computed from their tables."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from ..cells import X
+from .tables import METRICS
+
+__all__ = ["seen"]
+
+# How the values of x are called, one and several
+POINTS = {
+    "fig4": ("d = {}", "output dimensions"),
+    "fig5": ("batch size {}", "batch sizes"),
+    "fig6": ("{}", "numbers of groups"),
+}
+PANELS = {
+    "embedding_distance": "the squared distance of the views' embeddings",
+    "base_distance": "that of their bases",
+    "loss": "the loss",
+    "embedding_std": "the standard deviation of Z",
+}
+OURS = "ARB"
+TENTH = 0.1
+Curves = Mapping[str, pd.Series]  # by name, values over x
+
+
+def seen(name: str, table: pd.DataFrame) -> tuple[str, str]:
+    """
+    Say what a figure shows.
+
+    Parameters
+    ----------
+    name : str
+        "fig3" to "fig7", or "spectra".
+    table : pandas.DataFrame
+        ``results/NAME.csv``, all strings.
+
+    Returns
+    -------
+    str
+        Sentences for the caption, on the metric that is drawn first.
+    str
+        Sentences for whoever does not see the figure, on the others.
+
+    """
+    if name == "spectra":
+        return _spectra(table), ""
+    parts = list(_parts(table))
+    if name == "fig3":
+        return tuple(" ".join(say(where, points, column) for where, points, column in parts) for say in (_brief, _ends))
+    say: Callable[[str, pd.DataFrame, str], Iterator[str]] = _along if name == "fig7" else _leads
+    by_metric: dict[str, list[str]] = {"first": [], "others": []}
+    for where, points, column in parts:
+        for i, (metric, of_metric) in enumerate(points.groupby("metric", sort=False)):
+            if said := "; ".join(say(name, of_metric, column)):
+                by_metric["others" if i else "first"].append(f"{where}, {METRICS[str(metric)]}: {said}.")
+    return " ".join(by_metric["first"]), " ".join(by_metric["others"])
+
+
+def _parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
+    """Yield what is drawn in a row of panels, where it is from, and the column of its values."""
+    printed, measured = table[table["paper"] != ""], table[table["measured"] != ""]
+    embedded = measured["dataset"] == "digits"
+    tuned = measured["variant"] == "tuned"
+    found = [
+        ("In the paper", printed, "paper"),
+        ("On the embedded digits", measured[embedded & ~tuned], "measured"),
+        ("At tuned settings there", measured[embedded & tuned], "measured"),
+    ]
+    yield from (part for part in found if len(part[1]))
+
+
+def _curves(points: pd.DataFrame, x: str, column: str) -> dict[str, pd.Series]:
+    names = points["variant"] if points["method"].nunique() == 1 else points["method"]
+    values = points[column].astype(float).set_axis(points[x].astype(int))
+    return {str(name): values[(names == name).to_numpy()].sort_index() for name in dict.fromkeys(names)}
+
+
+def _leads(name: str, points: pd.DataFrame, column: str) -> Iterator[str]:
+    """Yield, by rival, at how many points a curve is above, and by how much at both ends; of groups, where it is highest."""
+    curves = _curves(points, X[name], column)
+    at, many = POINTS[name]
+    ours = "with shuffle" if name == "fig6" else OURS
+    for rival in [curve for curve in curves if curve != ours and ours in curves]:
+        lead = (curves[ours] - curves[rival]).dropna()
+        if lead.empty:
+            continue
+        above, equal = int((lead > 0).sum()), int((lead == 0).sum())
+        also = f" and equal at {equal}" if equal else ""
+        ends = " and ".join(f"{lead.loc[x]:+.2f} at {at.format(x)}" for x in (lead.index[0], lead.index[-1]))
+        yield f"{_called(ours)} is above {_called(rival)} at {above} of {len(lead)} {many}{also} ({ends})"
+    if name == "fig6":
+        for curve, values in curves.items():
+            yield f"{_called(curve)} is highest at {values.idxmax()}, {values.max():.2f}"
+
+
+def _called(curve: str) -> str:
+    return f"ARB {curve}" if curve.endswith("shuffle") else curve
+
+
+def _along(name: str, points: pd.DataFrame, column: str) -> Iterator[str]:
+    """Yield where the curves end, and from when on one is above all that the others reach."""
+    curves = _curves(points, X[name], column)
+    last = {curve: f"{values.iloc[-1]:.2f}" for curve, values in curves.items()}
+    epoch = max(values.index[-1] for values in curves.values())
+    yield f"at epoch {epoch} {', '.join(f'{curve} is at {value}' for curve, value in last.items())}"
+    if set(curves) in ({OURS}, set(curves) - {OURS}):
+        return
+    best = max(values.max() for curve, values in curves.items() if curve != OURS)
+    beyond = curves[OURS][curves[OURS] > best]
+    if len(beyond):
+        yield f"{OURS} is first at epoch {beyond.index[0]} above the best of the others, {best:.2f}"
+    else:
+        yield f"{OURS} is never above the best of the others, {best:.2f}"
+
+
+def _brief(where: str, points: pd.DataFrame, column: str) -> str:
+    """Say where the standard deviation ends, and how much is left of the distance of the bases."""
+    of = {
+        metric: _curves(points[points["metric"] == metric], "iteration", column)
+        for metric in ("embedding_std", "base_distance")
+    }
+    ends = " and ".join(f"{values.iloc[-1]:.3f} with {_lower(name)}" for name, values in of["embedding_std"].items())
+    left = " and ".join(
+        f"{100 * values.iloc[-1] / values.iloc[0]:.2g}% with {_lower(name)}" for name, values in of["base_distance"].items()
+    )
+    return (
+        f"{where}, the standard deviation of Z ends at {ends}; of the distance of the bases at the beginning, {left} is left."
+    )
+
+
+def _ends(where: str, points: pd.DataFrame, column: str) -> str:
+    """Say, panel by panel, from where to where the curves go."""
+    said = []
+    for panel, of_panel in points.groupby("metric", sort=False):
+        curves = _curves(of_panel, "iteration", column)
+        ways = [f"from {values.iloc[0]:.4g} to {values.iloc[-1]:.4g} with {_lower(curve)}" for curve, values in curves.items()]
+        said.append(f"{PANELS[str(panel)]} goes {' and '.join(ways)}")
+    return f"{where}, {'; '.join(said)}."
+
+
+def _lower(name: str) -> str:
+    return name if name == OURS else name.lower()
+
+
+def _spectra(table: pd.DataFrame) -> str:
+    """Say how many singular values stay up, before and after the training."""
+    said = []
+    for (method, proj_dim), of_run in table.groupby(["method", "proj_dim"], sort=False):
+        epochs = of_run["epoch"].astype(int)
+        counts = [_large(of_run.loc[epochs == epoch, "singular_value"]) for epoch in (epochs.min(), epochs.max())]
+        said.append(f"{method} (d = {proj_dim}) {counts[1]}, before {counts[0]}")
+    return f"After the training so many are above a tenth of the largest: {'; '.join(said)}."
+
+
+def _large(values: Sequence[str]) -> int:
+    numbers = [float(value) for value in values]
+    return sum(number > TENTH * max(numbers) for number in numbers)
