@@ -267,7 +267,7 @@ def test_readings_of_one_statement_are_told_from_statements(source, claims):
     assert of_theorem_2 <= refuted
     assert printed["statements"]["refuted"] == len(refuted - of_theorem_2) + 1
     assert printed["total_statements"] < printed["total"]
-    assert f'>{len(refuted)}<br><span class="unit">of {printed["statements"]["refuted"]} statements</span>' in source
+    assert f'>{len(refuted)}<br><span class="unit">readings of {printed["statements"]["refuted"]} statements</span>' in source
     alone = tally(claims, [])[0]
     assert alone["statements"] == alone["counts"]
 
@@ -275,7 +275,7 @@ def test_readings_of_one_statement_are_told_from_statements(source, claims):
 def test_where_a_label_is_not_the_papers_own_words_its_row_says_so(source, claims):
     shown = as_shown(claims, OUTLINE["labels"]).set_index("id")
     assert set(shown.index[shown["label"] != ""]) == {"P13", "P14", "P16", "P19", "P22"}
-    (p16,) = re.findall(r'<article class="claim refuted" id="P16".*?</article>', source, re.DOTALL)
+    (p16,) = re.findall(r'<article class="claim \w+" id="P16".*?</article>', source, re.DOTALL)
     assert "Table 3 itself shows otherwise" in Page(p16).text
     assert Page(f"<p>{typeset(shown.loc['P16', 'correction'])}</p>").text in Page(p16).text
     for identity in ("P13", "P14", "P19", "P22"):
@@ -378,6 +378,39 @@ def test_a_table_has_every_number_once(plan_of_report):
             assert sorted(cell[column] for cell in cells) == sorted(table[column])
         assert all(len(row["cells"]) == len(block["metrics"]) for block in found for row in block["rows"])
         assert all(len(row["names"]) == len(block["columns"]) for block in found for row in block["rows"])
+
+
+def test_where_the_method_tells_the_variant_it_is_not_repeated(plan_of_report, tmp_path):
+    columns = (
+        "place",
+        "method",
+        "variant",
+        "proj_dim",
+        "dataset",
+        "metric",
+        "as_printed",
+        "n_eval",
+        "nearest_below",
+        "nearest_above",
+    )
+    shared = dict.fromkeys([*columns, "source", "source_difference"], "1") | {"attainable": "no"}
+    cells = [
+        shared | {"place": "Table 1", "variant": "symmetric"},
+        shared | {"place": "Table 4", "variant": "no BN in projector"},
+    ]
+    pd.DataFrame(cells).to_csv(tmp_path / "audit_cells.csv", index=False)
+    for name in ("published", "sizes", "settings"):
+        columns = (
+            "rows dataset metric best_printed printed best_with_published with_published same_method lead_then series reading"
+        )
+        columns += (
+            " accuracies nominal_n attainable_over_nominal_n n explained expected fit id setting data paper release suite"
+        )
+        pd.DataFrame([dict.fromkeys(columns.split(), "1")]).to_csv(tmp_path / f"audit_{name}.csv", index=False)
+    source = render(Results(tmp_path), plan_of_report, "v1")
+    (rows,) = re.findall(r"<caption>cells that no count of hits gives</caption>(.*?)</table>", source, re.DOTALL)
+    assert "no BN in projector" in rows
+    assert "symmetric" not in rows
 
 
 def test_printed_numbers_that_cannot_be_are_marked():

@@ -188,7 +188,7 @@ def findings(
     ranks : mapping
         From `tables.effective_ranks`.
     outline : sequence of mapping
-        ``title``; ``claims`` and ``orderings``, by ID the verdict that ``says`` is written
+        ``title``; ``claims`` and ``orderings``, the IDs by the verdict that ``says`` is written
         for; ``runs``, by name in ``says`` the place of a run. In ``says``,
         ``{ID[column]}`` stands for a value, dots of the ID written as underscores, and
         the name of a run for its effective rank.
@@ -203,8 +203,12 @@ def findings(
     """
     found = []
     for entry in outline:
-        expected = {**entry.get("claims", {}), **entry.get("orderings", {})}
-        rows = _rows_of(entry.get("claims", {}), claims, "id") | _rows_of(entry.get("orderings", {}), orderings, "claim")
+        of_claims, of_orderings = (
+            {identity: verdict for verdict, asked in entry.get(kind, {}).items() for identity in asked}
+            for kind in ("claims", "orderings")
+        )
+        expected = {**of_claims, **of_orderings}
+        rows = _rows_of(of_claims, claims, "id") | _rows_of(of_orderings, orderings, "claim")
         known = {name: ranks[place] for name, place in entry.get("runs", {}).items() if place in ranks}
         if len(rows) < len(expected) or len(known) < len(entry.get("runs", {})):
             continue

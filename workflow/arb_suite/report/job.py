@@ -168,7 +168,11 @@ def _narrow(name: str, table: pd.DataFrame) -> str:
 
 def _rows(results: Results, name: str) -> list[dict[str, str]] | None:
     table = results.table(name)
-    return None if table is None else table.to_dict("records")
+    if table is None:
+        return None
+    if "variant" in table:
+        table["variant"] = table["variant"].replace(["asymmetric", "symmetric"], "")  # the method tells it
+    return table.to_dict("records")
 
 
 def _duration(seconds: float) -> str:
