@@ -35,7 +35,7 @@ def code_version(*modules: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(set(modules)):
         for place, path in _sources(name).items():
-            digest.update(f"{name} {place}\n{ast.dump(_without_docstrings(path))}\n".encode())
+            digest.update(f"{name} {place}\n{_tree(path, path.read_bytes())}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -108,6 +108,12 @@ def _sources(name: str) -> dict[str, Path]:
     place = Path(spec.origin).parent.joinpath(*inner)
     files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     return {file.relative_to(place if place.is_dir() else place.parent).as_posix(): file for file in files}
+
+
+@cache
+def _tree(path: Path, content: bytes) -> str:
+    """Return the syntax tree of a file with this content: most files go into many versions, and parsing takes seconds."""
+    return ast.dump(_without_docstrings(path))
 
 
 def _without_docstrings(path: Path) -> ast.Module:
