@@ -7,11 +7,14 @@ from snakemake.utils import min_version
 # The code of this clone, wherever one is installed
 sys.path[:0] = [f"{workflow.basedir}/workflow", workflow.basedir]
 
-from arb_suite.beginning import begin
+from arb_suite.beginning import begin, end, look
 from arb_suite.jobs import packed
 from arb_suite.workflow import Plan
 
 min_version("9.14")
+
+if workflow.is_main_process:
+    look()
 
 
 configfile: "workflow/config/default.yaml"
@@ -36,8 +39,21 @@ onstart:
     begin(
         PLAN,
         [(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()],
+        written=[
+            str(path)
+            for job in workflow.dag.needrun_jobs()
+            for path in (*job.output, *job.log, *filter(None, [job.benchmark]))
+        ],
         here=workflow.local_exec,
     )
+
+
+onsuccess:
+    end(succeeded=True)
+
+
+onerror:
+    end(succeeded=False)
 
 
 rule all:
@@ -69,3 +85,4 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/faults.smk"

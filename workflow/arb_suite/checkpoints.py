@@ -6,6 +6,7 @@ A file is one line of JSON, with the SHA-256 of the rest, and the rest is in tor
 import hashlib
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ __all__ = ["load_state", "save_state"]
 
 def save_state(path: Path, state: Any) -> None:
     """
-    Write a nested dictionary of tensors and plain values.
+    Write a nested dictionary of tensors and plain values; what is equal gives the same bytes.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def save_state(path: Path, state: Any) -> None:
 
     """
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(_plain(state), buffer)
     header = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
     try:
         with atomic_file(path) as temporary:
@@ -55,6 +56,17 @@ def load_state(path: Path) -> Any:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} does not hold a training state: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without what a pickle of it would tell of its history: which of its equal texts are one object."""
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def _verified(path: Path) -> bytes:

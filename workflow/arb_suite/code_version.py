@@ -76,6 +76,11 @@ def dependencies(module: str) -> list[str]:
 def _imported(module: str) -> list[str]:
     """Return the dotted names that a module imports; those of ``from`` both with and without what is taken from there."""
     (source,) = _sources(module).values()
+    return _imported_by(module, source, source.read_bytes())
+
+
+@cache
+def _imported_by(module: str, source: Path, content: bytes) -> list[str]:
     names = []
     for node in ast.walk(_parse(source)):
         if isinstance(node, ast.Import):

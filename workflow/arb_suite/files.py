@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from .jobs import UserError
+from .records import note
 
 __all__ = [
     "array_hash",
@@ -39,6 +40,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
+        note(path, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

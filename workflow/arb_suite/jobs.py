@@ -3,6 +3,8 @@
 import argparse
 import base64
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -11,12 +13,13 @@ import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 __all__ = [
     "PARENT",
     "SENTENCES",
     "UserError",
+    "advice_on_writing",
     "asked_to_end",
     "job_parser",
     "leave_for_the_end",
@@ -29,6 +32,7 @@ __all__ = [
 # Environment variables that the workflow sets: its process id, whose direct children the jobs are, and a file for their errors
 PARENT, SENTENCES = "ARB_SUITE_PARENT", "ARB_SUITE_SENTENCES_FILE"
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = "interrupted; the same command goes on from here"
 
 
@@ -68,11 +72,11 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
         ".rank"
     ):  # of several that torchrun has started
         options.log = options.log.with_name(f"{options.log.name}.rank{os.environ['RANK']}")
-    options.log.parent.mkdir(parents=True, exist_ok=True)
-    with options.log.open("w", encoding="utf-8", buffering=1) as log:
+    with _opened(options.log) as log:
 
         def report(line: str, terminal: bool = True) -> None:
-            print(line, file=log)
+            with contextlib.suppress(OSError):  # a disk without room: what the job is there for tells so, or does without
+                log.write(f"{line}\n".encode())
             if terminal:
                 print(line, file=sys.stderr, flush=True)
 
@@ -87,11 +91,50 @@ def run_job(work: Callable[[argparse.Namespace, Callable[..., None]], None], par
             leave_for_the_end(INTERRUPTED)
             sys.exit(EXIT_INTERRUPTED)
         except Exception as error:
-            traceback.print_exc(file=log)
+            report(traceback.format_exc(), terminal=False)
+            if (unwritten := _unwritten(error)) is not None:
+                what = unwritten.filename or "a result"
+                sentence = f"error: {what} cannot be written ({unwritten.strerror}); {advice_on_writing(unwritten)}"
+                print(sentence, file=sys.stderr)
+                leave_for_the_end(sentence)
+                sys.exit(EXIT_BAD_INPUT)
             sentence = f"{type(error).__name__}: {error} (traceback in {options.log})"
             print(f"error: {sentence}", file=sys.stderr)
             leave_for_the_end(f"error: {sentence}")
             sys.exit(1)
+
+
+def advice_on_writing(error: OSError) -> str:
+    """Return what to do about a file that cannot be written."""
+    then = "and give the same command again, which goes on from here"
+    if error.errno in NO_ROOM:
+        return f"make room, {then}"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return f"move it away, {then}"
+    return f"allow writing there, {then}"
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open the log, without a buffer that could not be emptied at the end; or stop with one sentence."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        # What is in the way may be a folder above it
+        place = next((above for above in path.parents if os.path.lexists(above) and not above.is_dir()), path)
+        sentence = f"error: the log {place} cannot be written ({error.strerror}); {advice_on_writing(error)}"
+        print(sentence, file=sys.stderr)
+        leave_for_the_end(sentence)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _unwritten(error: BaseException | None) -> OSError | None:
+    """Return the error that says that a file cannot be written, of those that led to an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (*NO_ROOM, errno.EACCES, errno.EPERM, errno.EROFS):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextlib.contextmanager
@@ -126,8 +169,14 @@ def read_resolved(text: str) -> dict[str, Any]:
 def leave_for_the_end(line: str) -> None:
     """Let the workflow say the line again when it stops, below all that snakemake prints about the job."""
     if SENTENCES in os.environ:
-        with Path(os.environ[SENTENCES]).open("a", encoding="utf-8") as handle:
-            print(line, file=handle)
+        descriptor = os.open(os.environ[SENTENCES], os.O_RDWR | os.O_CREAT, 0o666)
+        # Where there is no room for it, it has been said once already
+        with contextlib.suppress(OSError), os.fdopen(descriptor, "r+b", buffering=0) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Into the room that was taken when there was some
+            said = handle.read().rstrip(b"\n")
+            handle.seek(len(said) + bool(said))
+            handle.write(f"{line}\n".encode())
 
 
 def stop(sentence: str) -> NoReturn:
