@@ -6,6 +6,7 @@ import pytest
 
 from arb_suite.cells import FIGURES, PLACES, X, printed_cells, printed_file
 from arb_suite.counterparts import EVERY, PANELS, counterpart
+from arb_suite.jobs import UserError
 from arb_suite.measured import read_metrics, read_traces
 from arb_suite.plots import draw
 from arb_suite.printed import FOLDER
@@ -166,3 +167,30 @@ def test_a_figure_has_the_papers_curves_above_the_measured_ones(made, place):
     assert all(len(axis.collections) == len(axis.get_lines()) for axes in below for axis in axes)  # a band each
     curves = {"fig3": 2, "fig4": 2, "fig5": 3, "fig6": 2, "fig7": 3}[place]
     assert [len(axis.get_lines()) for axis in figure.axes] == [curves] * len(figure.axes)
+
+
+WHOLE = "".join(f"{seed},{epoch},linear_top1,5{seed}.25,abc,def\n" for seed in (0, 1) for epoch in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "whole"),
+    [
+        (WHOLE, True),
+        (WHOLE + WHOLE[-len(WHOLE) // 4 :], False),  # a row twice
+        (WHOLE.replace("1,2,linear_top1,51.25,abc,def\n", ""), False),  # its last row lost
+        ("".join(WHOLE.splitlines(keepends=True)[:2]), False),  # its last seed lost
+        (WHOLE.replace("51.25", "", 1), False),
+        (WHOLE[:-6], False),  # cut within a row
+        ("", False),
+    ],
+)
+def test_metrics_that_lack_something_are_refused(tmp_path, rows, whole):
+    path = tmp_path / "seeds0-1/metrics.csv"
+    path.parent.mkdir()
+    path.write_text("seed,epoch,metric,value,config_hash,data_hash\n" + rows, encoding="utf-8")
+    run = {"name": "x", "dataset": "digits", "selected": True, "metrics": [str(path)]}
+    if whole:
+        assert len(read_metrics([run])) == 4
+    else:
+        with pytest.raises(UserError, match=r"seeds0-1/metrics\.csv lacks rows or values; delete its folder"):
+            read_metrics([run])

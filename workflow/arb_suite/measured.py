@@ -1,6 +1,7 @@
 """What was measured, read back from the runs of the plan."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,22 @@ def read_metrics(runs: Sequence[Run]) -> pd.DataFrame:
                 raise UserError(f"{path} cannot be read ({error}); delete its folder and give the command again") from error
             if missing := [name for name in METRICS if name not in frame]:
                 raise UserError(f"{path} has no column {', '.join(missing)}; delete its folder and give the command again")
+            if not _complete(frame, Path(path).parent.name):
+                raise UserError(f"{path} lacks rows or values; delete its folder and give the command again")
             frame.insert(0, "run", run["name"])
             frame.insert(0, "dataset", run["dataset"])
             frames.append(frame)
     return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def _complete(frame: pd.DataFrame, folder: str) -> bool:
+    """Tell whether no value is missing, all seeds have the same rows, and they are those that the folder is named after."""
+    if frame[METRICS].isna().any(axis=None):
+        return False
+    rows = {seed: list(zip(each["epoch"], each["metric"], strict=True)) for seed, each in frame.groupby("seed")}
+    named = re.fullmatch(r"seeds(\d+)-(\d+)", folder)
+    seeds = set(range(int(named[1]), int(named[2]) + 1)) if named else set(rows)
+    return set(rows) == seeds and all(each == next(iter(rows.values())) for each in rows.values())
 
 
 def values_of(metrics: pd.DataFrame, run: Run, metric: str, share: float = 1.0) -> np.ndarray:
