@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from arb_suite.faults.cases import Case, Scene, cases, follow, outcome
+from arb_suite.faults.cases import cases
 from arb_suite.faults.clone import Clone, copy_of_the_code
 from arb_suite.faults.job import SHORT, SURVIVED, examine, judge
+from arb_suite.faults.scene import Case, Scene, follow, outcome
 
 ROOT = Path(__file__).parents[2]
 

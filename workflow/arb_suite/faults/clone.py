@@ -136,6 +136,12 @@ class Clone:
                     found.append(process)
         return found
 
+    def end(self) -> None:
+        """End whatever is still at work."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
     def orphans(self) -> int:
         """
         Count what outlives the commands: processes, and files that change when all should have ended.
@@ -148,12 +154,10 @@ class Clone:
         before = self.files()
         time.sleep(WATCHED)
         after = self.files()
-        left = self.processes()
+        left = len(self.processes())
         changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        return len(left) + len(changed)
+        self.end()
+        return left + len(changed)
 
     def files(self) -> dict[str, tuple[int, int]]:
         """Return the time and size of every file that is no code."""

@@ -5,18 +5,20 @@ import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..files import write_csv, write_json
+from ..files import exclusive, write_csv, write_json
 from ..jobs import UserError, job_parser, run_job
-from .cases import TABLES, Case, Scene, cases, disk, follow
+from .cases import TABLES, cases
 from .clone import CODE, Clone, copy_of_the_code
+from .disk import clear, disk
+from .scene import Case, Scene, follow
 
 __all__ = ["examine", "judge"]
 
@@ -118,7 +120,8 @@ class Campaign:
         self.cores = cores
         self.report = report
         self.code = _version(ROOT)
-        self.kept.mkdir(parents=True, exist_ok=True)
+        self.running = self.kept / "running"
+        clear(self.running)  # of a campaign that was killed
 
     def arguments(self, epochs: int = EPOCHS) -> list[str]:
         """Return the arguments of the command."""
@@ -133,10 +136,9 @@ class Campaign:
         """Return a clone as it was when the campaign began, whatever is edited meanwhile."""
         place = self.kept / f"code_{self.code}"
         if not place.exists():
-            with tempfile.TemporaryDirectory(dir=self.kept) as folder:
-                copy_of_the_code(ROOT, Path(folder, "clone"))
-                Path(folder, "clone/small.yaml").write_text(SMALL, encoding="utf-8")
-                Path(folder, "clone").rename(place)
+            copy_of_the_code(ROOT, self.running / "clone")
+            (self.running / "clone/small.yaml").write_text(SMALL, encoding="utf-8")
+            (self.running / "clone").rename(place)
         return place
 
     def template(self, begins: str) -> tuple[Path, dict[str, Any]]:
@@ -149,10 +151,13 @@ class Campaign:
         clone.arguments = self.arguments(EPOCHS if begins == "finished" else OTHER_EPOCHS)
         self.report(f"the command, undisturbed ({begins})")
         command, trained = clone.start(), []
-        while command.running():
-            if clone.trainings():
-                trained.append(command.seconds())
-            time.sleep(0.1)
+        try:
+            while command.running():
+                if clone.trainings():
+                    trained.append(command.seconds())
+                time.sleep(0.1)
+        finally:
+            clone.end()
         if command.wait() != 0:
             raise UserError(f"the undisturbed command failed; {command.printed_to} says why")
         measured = {"seconds": command.seconds(), "training": [trained[0], trained[-1]], "content": clone.content()}
@@ -167,11 +172,13 @@ class Campaign:
             if known["code"] == self.code:
                 return known["row"]
         measured = self.template("finished")[1]
-        with tempfile.TemporaryDirectory(dir=self.kept, prefix=f"{case.name}.") as folder, contextlib.ExitStack() as stack:
-            place = Path(folder, "place")
+        with contextlib.ExitStack() as stack:
+            stack.callback(clear, self.running)
+            place = self.running / "place"
             if case.fault == "disk full":
                 stack.enter_context(disk(place))
-            clone = self.clone(place / "clone", Path(folder, "printed"), case.begins)
+            clone = self.clone(place / "clone", self.running / "printed", case.begins)
+            stack.callback(clone.end)
             scene = Scene(clone, measured["seconds"], tuple(measured["training"]))
             row = examine(case, scene, measured["content"])
             if row["verdict"] != SURVIVED:
@@ -192,16 +199,27 @@ def _version(root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+@contextlib.contextmanager
+def _alone(kept: Path) -> Iterator[None]:
+    try:
+        with exclusive(kept / "lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise UserError(f"another campaign is at work in {kept}; wait until it ends, or stop it") from error
+
+
 def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the table, and fail if anything did not survive."""
     chosen = [case for case in cases(SEED) if not options.short or case.name in SHORT]
     if options.only:
         chosen = [case for case in chosen if case.name in options.only]
-    campaign = Campaign(options.kept, options.cores, report)
     rows = []
-    for i, case in enumerate(chosen, 1):
-        rows.append(campaign.row(case))
-        report(f"{i:3}/{len(chosen)} {case.name:12} {case.fault:44} {rows[-1]['verdict']}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left at work, and no file system mounted
+    with _alone(options.kept):
+        campaign = Campaign(options.kept, options.cores, report)
+        for i, case in enumerate(chosen, 1):
+            rows.append(campaign.row(case))
+            report(f"{i:3}/{len(chosen)} {case.name:12} {case.fault:44} {rows[-1]['verdict']}")
     write_csv(options.out, pd.DataFrame(rows, columns=COLUMNS))
     if wrong := [f"{row['case']} ({row['verdict']})" for row in rows if row["verdict"] != SURVIVED]:
         raise UserError(
