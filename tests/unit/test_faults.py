@@ -95,7 +95,7 @@ def test_only_what_survived_is_said_to(changes, verdict):
 def scene(tmp_path):
     clone = Clone(tmp_path / "clone", tmp_path / "printed", [], 1)
     clone.results.mkdir(parents=True)
-    return Scene(clone, 1.0, (0.2, 0.8))
+    return Scene(clone, 1.0, 0.6, {".": 0.0})
 
 
 def test_what_a_sentence_names_is_deleted_or_moved(scene):

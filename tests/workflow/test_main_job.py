@@ -3,6 +3,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHORT = ("epochs=2", "seeds=3", "methods=arb,random_encoder")
 RUNS = ("arb_d32", "arb_d256", "random_encoder")
 
 
@@ -185,6 +187,23 @@ def test_an_interrupt_ends_with_what_to_do(clean_copy, tmp_path, patience):
     assert "Traceback" not in printed
 
 
+def test_asked_to_end_it_lets_the_running_jobs_end_and_names_no_failure(clean_copy, tmp_path, patience):
+    wait_until, _ = patience
+    workflow = clean_copy(tmp_path)
+    log = workflow.results / "logs/digits.log"
+    with workflow.start() as (process, output):
+        wait_until(log.exists, "the first job had begun", process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+        output.seek(0)
+        printed = output.read()
+    assert (workflow.results / "data/digits.npz").exists()
+    assert not (workflow.results / "runs").exists()
+    assert printed.rstrip().splitlines()[-1] == "interrupted; the same command goes on from here"
+    assert "did not complete successfully" not in printed
+    assert "Traceback" not in printed
+
+
 def test_of_two_at_once_the_second_stops(finished_copy, finished, patience):
     wait_until, sentence_of = patience
     for name in ("table_main.csv", "runs/digits/random_encoder/seeds0-2/metrics.csv"):
@@ -279,3 +298,43 @@ def test_damage_is_named_and_finished_runs_stay(finished_copy, patience):
     assert status != 0
     assert f"results/{name}" in patience[1](printed)
     assert finished_copy.state() == before
+
+
+def test_a_table_cut_short_is_named_and_made_again(finished_copy, finished, patience):
+    table = finished_copy.results / "table_main.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])  # its last row is lost
+    status, printed = finished_copy.run()
+    assert status != 0
+    assert "results/table_main.csv: cut short or changed" in patience[1](printed)
+    table.unlink()
+    status, printed = finished_copy.run()
+    assert status == 0, printed
+    assert table.read_bytes() == (finished.results / "table_main.csv").read_bytes()
+
+
+def test_results_of_another_folder_do_not_pass_for_those_of_these_settings(clean_copy, finished, tmp_path, patience):
+    workflow = clean_copy(tmp_path)
+    shutil.copytree(finished.results, workflow.results, dirs_exist_ok=True)
+    other = ("epochs=1", *SHORT[1:])
+    before = workflow.state()
+    status, printed = workflow.run(config=other)
+    sentence = patience[1](printed)
+    assert status != 0
+    assert [part for part in ("made in another folder", "results/.made", "--forceall") if part not in sentence] == []
+    assert workflow.state() == before
+    shutil.rmtree(workflow.results / ".made")
+    status, printed = workflow.run("--forceall", config=other)
+    assert status == 0, printed
+    assert {row["pretrain_epochs"] for row in table_of(workflow) if row["measured"]} == {"0", "1"}
+
+
+def test_a_file_on_the_way_to_a_log_stops_it_before_any_job(clean_copy, tmp_path, patience):
+    workflow = clean_copy(tmp_path)
+    place = workflow.results / "logs/train/digits"
+    place.parent.mkdir(parents=True)
+    place.write_text("not a folder")
+    status, printed = workflow.run()
+    assert status != 0
+    assert "results/logs/train/digits is a file, but it has to be a folder; move it away" in patience[1](printed)
+    assert not (workflow.results / "data").exists()

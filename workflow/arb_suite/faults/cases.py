@@ -25,8 +25,18 @@ POLL = 0.01
 
 
 def _at_moment(scene: Scene, case: Case, command: Command) -> bool:
-    """Wait until the moment of a case has come; tell whether the command is still running then."""
-    while command.running() and command.seconds() < (case.moment or 0.0) * scene.seconds:
+    """
+    Wait until the moment of a case has come; tell whether the command is still running then.
+
+    It is counted from the last job that had begun by then when nothing disturbed, so that another load of the machine does not
+    shift all to one end.
+    """
+    due = (case.moment or 0.0) * scene.seconds
+    log, begun = max(((log, begun) for log, begun in scene.stages.items() if begun <= due), key=lambda stage: stage[1])
+    while command.running() and not (scene.clone.folder / log).exists():
+        time.sleep(POLL)
+    seen = time.monotonic()
+    while command.running() and time.monotonic() < seen + due - begun:
         time.sleep(POLL)
     return command.running()
 
@@ -36,9 +46,10 @@ def _kill(number: signal.Signals, whom: str) -> Callable[[Scene, Case], tuple[st
         command, clone = scene.start(), scene.clone
         trainings: list[psutil.Process] = []
         if whom == "training":
-            first, last = scene.training
-            due = first + (case.moment or 0.0) * (last - first)
-            while command.running() and not (command.seconds() >= due and (trainings := clone.trainings())):
+            while command.running() and not (trainings := clone.trainings()):
+                time.sleep(10 * POLL)
+            seen = time.monotonic()
+            while command.running() and time.monotonic() < seen + (case.moment or 0.0) * scene.training:
                 time.sleep(POLL)
         else:
             _at_moment(scene, case, command)
@@ -171,8 +182,7 @@ def _read_only(name: str) -> Callable[[Scene, Case], tuple[str, str]]:
 
 def _twice(scene: Scene, case: Case) -> tuple[str, str]:
     first = scene.start()
-    while first.seconds() < (case.moment or 0.0) * scene.seconds:
-        time.sleep(POLL)
+    _at_moment(scene, case, first)
     second = scene.start()
     ends = [outcome(command.wait(), command.printed(), scene.clone.folder) for command in (first, second)]
     return "two commands", " | ".join(sorted(ends))

@@ -3,7 +3,7 @@
 import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +26,10 @@ class Scene:
         The folder.
     seconds : float
         That an undisturbed command takes.
-    training : (float, float)
-        When its training begins and ends.
+    training : float
+        Of these, how long it trains.
+    stages : mapping
+        When the log of each of its jobs was begun; of the folder itself, at 0.
     prefix : list of str
         Put before the commands.
     limit : callable or None
@@ -43,7 +45,8 @@ class Scene:
 
     clone: Clone
     seconds: float
-    training: tuple[float, float]
+    training: float
+    stages: Mapping[str, float]
     prefix: list[str] = field(default_factory=list)
     limit: Callable[[], None] | None = None
     more: list[str] = field(default_factory=list)
