@@ -212,6 +212,16 @@ def test_a_state_comes_back_as_it_was(saved):
     assert state[3] == (1, 2)
 
 
+def test_a_state_that_was_loaded_gives_the_same_bytes_again(tmp_path):
+    # Equal texts that are one object in one state and two in the other, as after going on from a checkpoint
+    names = ["".join(["wei", "ght"]) for _ in range(2)]
+    assert names[0] is not names[1]
+    save_state(tmp_path / "a.state", {seed: {name: torch.arange(3.0) + seed} for seed, name in enumerate(names)})
+    save_state(tmp_path / "b.state", load_state(tmp_path / "a.state"))
+    save_state(tmp_path / "c.state", {seed: {"weight": torch.arange(3.0) + seed} for seed in (0, 1)})
+    assert len({(tmp_path / f"{name}.state").read_bytes() for name in "abc"}) == 1
+
+
 def damaged(content):
     payload = content.index(b"\n") + 1
     digest = content.index(hashlib.sha256(content[payload:]).hexdigest().encode())
