@@ -18,6 +18,7 @@ from arb_suite.report.notation import typeset
 from arb_suite.report.parts import Results
 from arb_suite.report.runs import overview, read_runs
 from arb_suite.report.tables import blocks, effective_ranks, run_of
+from arb_suite.report.trained import measured_on
 from arb_suite.workflow import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +175,45 @@ def test_what_lies_there_is_shown_beside_what_is_missing(plan_of_report, tmp_pat
     assert "Table 3 was not made" not in page.text
     assert "Table 4 was not made" in page.text
     assert "71.1" in page.text
+
+
+def test_without_folders_of_runs_measured_numbers_are_not_said_to_be_untrained(page, plan_of_report, tmp_path):
+    caveat = "Nothing was trained on the paper's own data sets here"
+    assert "Nothing was trained yet" not in page.text
+    assert page.text.count("The run folders are not beside this page") == 2
+    on = r"bundled digits \(handwritten digits, 24 . 24 pixels\) and bundled glyphs"
+    assert re.search(f"{caveat}: all measurements are on {on}", page.text)
+    assert "over 3 seeds each" in page.text
+    for name in ("table3.csv", "fig7.csv", "orderings.csv"):  # any of them alone
+        (tmp_path / name[:-4]).mkdir()
+        copy(REFERENCE / name, tmp_path / name[:-4])
+        text = rendered(tmp_path / name[:-4], plan_of_report).text
+        assert caveat in text
+        assert "bundled glyphs" not in text
+        assert "Nothing was trained yet" not in text
+    printed = pd.read_csv(REFERENCE / "table3.csv", dtype=str, keep_default_na=False).query("paper != ''")
+    printed.to_csv(tmp_path / "table3.csv", index=False)
+    text = rendered(tmp_path, plan_of_report).text
+    assert "Nothing was trained yet" in text
+    assert caveat not in text
+
+
+def test_what_the_bundled_data_are_is_said_as_configured(page, whole_config):
+    sources = whole_config["digits"]["data"]["sources"]
+    assert f"bundled digits are {sum(sources.values())} real handwritten digits" in page.text
+    assert f"{sources['train'] + sources['validation']} of the digits to train on, {sources['test']} to test on" in page.text
+    assert "The bundled glyphs are generated, 100 characters" in page.text
+    assert "was trained 20 epochs on digits in batches of 128 and 20 epochs on glyphs in batches of 128" in page.text
+
+
+def test_images_of_the_paper_are_told_from_bundled_and_generated_ones():
+    row = {"dataset": "digits", "measured": "80.0", "n_seeds": "3", "note": ""}
+    generated = row | {"dataset": "CIFAR-10", "n_seeds": "1", "note": "40 GENERATED images in the format of CIFAR-10"}
+    assert measured_on([None, pd.DataFrame([row, generated])]) == {
+        "datasets": ["digits", "CIFAR-10"], "generated": ["CIFAR-10"], "on_paper": False, "seeds": "1 to 3",
+    }  # fmt: skip
+    assert measured_on([pd.DataFrame([row, row | {"dataset": "CIFAR-10"}])])["on_paper"]
+    assert measured_on([None, pd.DataFrame([row | {"measured": ""}])]) is None
 
 
 @pytest.fixture
@@ -459,7 +499,7 @@ def test_a_run_has_its_configuration_files_and_time(recorded):
     assert found["logs"] == ["logs/train/digits/arb/seeds0-0.log", "logs/train/digits/arb/seeds1-1.log"]
     summed = overview([found])
     assert (summed["runs"], summed["seeds"], summed["commits"]) == (1, 2, ["abc"])
-    assert (summed["began"][11:16], summed["ended"][11:16], summed["on_paper"]) == ("10:00", "10:02", False)
+    assert (summed["began"][11:16], summed["ended"][11:16]) == ("10:00", "10:02")
     tuned = recorded[0] | {"name": "arb_tuned"}
     again = read_runs([recorded[0], tuned])
     assert [run["same_as"] for run in again] == [None, "digits/arb"]

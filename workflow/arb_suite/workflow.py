@@ -197,7 +197,8 @@ class Plan:
     def report(self) -> str:
         """Return what the report needs to know of the plan, as JSON."""
         modules = ("cells", "orderings", "page", "plots", "report")
-        return self._with_runs(self.configured, modules, orderings=self.config["orderings"])
+        bundled = {name: self.config[name] for name in EMBEDDED}
+        return self._with_runs(self.configured, modules, orderings=self.config["orderings"], bundled=bundled)
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""

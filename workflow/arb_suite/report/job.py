@@ -24,6 +24,7 @@ from .parts import Results, as_source
 from .runs import overview, read_runs
 from .seen import seen
 from .tables import blocks, effective_ranks
+from .trained import described, measured_on
 
 __all__ = ["render"]
 
@@ -31,13 +32,13 @@ TEMPLATES = Path("workflow/report")
 LEDGER = Path("proofs_checks/ledger.yaml")
 COUNTEREXAMPLES = Path("proofs_checks/search/counterexamples.yaml")
 TABLES = {
-    "table_main": "Table 1, and the main table on embedded data",
+    "table_main": "Table 1, and the main table on bundled data",
     "table2": "Table 2",
     "table3": "Table 3",
     "table4": "Table 4",
     "table5": "Table 5",
     "table_tuned": "Customary and tuned settings",
-    "table_glyphs": "A second embedded data set",
+    "table_glyphs": "A second bundled data set",
 }
 AUDITS = ("cells", "published", "sizes", "settings")
 
@@ -51,7 +52,8 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     results : Results
         What there is.
     plan : mapping
-        ``runs``, all that are configured, and ``orderings``; see `workflow.Plan`.
+        ``runs``, all that are configured, ``orderings``, and ``bundled``, the settings of the bundled data; see
+        `workflow.Plan`.
     version : str
         Of this suite.
 
@@ -76,6 +78,8 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         rows, remarks = ordering_rows(orderings, plan["orderings"], plan["runs"], FOLDER, outline["remarks"])
     ranks = effective_ranks(map(results.table, ("table_main.csv", "table_tuned.csv", "table_glyphs.csv")))
     runs = read_runs(plan["runs"])
+    shown = [f"{name}.csv" for name in (*TABLES, *outline["figures"]) if name != "spectra"]
+    measured = measured_on([*map(results.table, shown), orderings])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -102,6 +106,8 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         runs=runs,
         run_places={run["place"] for run in runs},
         overview=overview(runs),
+        measured=measured,
+        bundled=described(plan["bundled"], measured["datasets"] if measured else []),
         missing=results.missing,
     )
 
@@ -142,7 +148,7 @@ def _figure(
     if table is not None:
         shown, more = seen(name, table)
         narrow = _narrow(name, table)
-    where = f" The paper's curves above, those measured on the embedded data below. {more}" if of_paper else ""
+    where = f" The paper's curves above, those measured on the bundled data below. {more}" if of_paper else ""
     return {
         "name": name,
         "title": title,

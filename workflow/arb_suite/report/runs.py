@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ..jobs import UserError
-from ..settings import EMBEDDED
 
 __all__ = ["overview", "read_runs"]
 
@@ -80,7 +79,6 @@ def overview(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "runs": len(runs),
         "seeds": sum(len(run["seeds"]) for run in runs),
         "datasets": _distinct(run["place"].partition("/")[0] for run in runs),
-        "on_paper": any(run["place"].partition("/")[0] not in EMBEDDED for run in runs),
         "hours": sum(run["seconds"] for run in runs) / 3600,
         "computed_on": _distinct(name for run in runs for name in run["computed_on"]),
         "platforms": _distinct(name for run in runs for name in run["platforms"]),
