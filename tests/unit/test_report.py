@@ -11,9 +11,21 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from arb_suite.audit.tables import redecided_table, sizes_table
 from arb_suite.jobs import UserError
-from arb_suite.report.claims import SOURCES, VERDICTS, as_shown, chapters, counterexamples, deciding, findings, tally
-from arb_suite.report.job import render
+from arb_suite.report.claims import (
+    SOURCES,
+    VERDICTS,
+    as_shown,
+    chapters,
+    counterexamples,
+    deciding,
+    no_sentences,
+    redecided,
+    tally,
+)
+from arb_suite.report.findings import findings
+from arb_suite.report.job import _rows, render
 from arb_suite.report.notation import typeset
 from arb_suite.report.parts import Results
 from arb_suite.report.runs import overview, read_runs
@@ -310,6 +322,57 @@ def test_readings_of_one_statement_are_told_from_statements(source, claims):
     assert f'>{len(refuted)}<br><span class="unit">readings of {printed["statements"]["refuted"]} statements</span>' in source
     alone = tally(claims, [])[0]
     assert alone["statements"] == alone["counts"]
+
+
+def test_readings_in_several_rows_and_checks_that_are_no_sentences_are_counted(page, claims):
+    printed, *others = tally(claims, OUTLINE["readings"], OUTLINE["labels"])
+    assert printed["no_sentences"] == ["P13", "P14", "P19", "P22"]
+    assert no_sentences([printed]) in page.text
+    assert no_sentences([printed]).startswith(f"Of the {printed['total']} that are printed, 4 are checks of printed numbers")
+    assert no_sentences([printed | {"no_sentences": []}]) == ""
+    extra = sum(printed["statements"].values()) - printed["total_statements"]
+    assert 0 < printed["several"] <= extra
+    assert f"{printed['several']} have readings with different verdicts and stand in several rows" in page.text
+    assert f"more than {printed['total_statements']}" in page.text
+    assert [row["several"] for row in others] == [0, 0]
+
+
+def test_what_the_heading_or_the_claim_says_is_not_said_again(claims):
+    shown = as_shown(claims, OUTLINE["labels"]).set_index("id")["condition"]
+    assert shown["T1.argmin"] == ""
+    assert shown["P20"].startswith("distances are squared")
+    assert shown["T3.fullrank.row"].startswith("for single rows")
+    assert shown["X2"].startswith("as N equidistant")
+    assert shown["X3"] == ""
+    kept = claims.set_index("id")["condition"].drop(["T1.argmin", "X3", "P20", "T3.fullrank.row", "X2"])
+    pd.testing.assert_series_equal(shown[kept.index], kept)
+
+
+def test_claims_decided_otherwise_with_published_numbers_are_named(paper):
+    table = redecided_table(paper)
+    found = redecided(table)
+    assert (found["claims"], found["sets"]) == (table["claim"].nunique(), 3)
+    other = table[table["verdict_as_printed"] != table["verdict_with_published"]]
+    assert [row["id"] for row in found["changed"]] == list(other["claim"].unique()) == ["P2", "P15"]
+    for row in found["changed"]:
+        assert list(row["then"].values()) == [["online", "offline", "higher"]]
+    assert redecided(table.assign(verdict_with_published=table["verdict_as_printed"]))["changed"] == []
+
+
+def test_a_size_whose_multiple_is_the_one_stated_proves_nothing_alone(paper, plan_of_report, tmp_path):
+    sizes_table(paper).to_csv(tmp_path / "audit_sizes.csv", index=False)
+    rows = {(row["series"], row["reading"]): row for row in _rows(Results(tmp_path), "audit_sizes.csv")}
+    log = rows["log of the release", "rounded"]
+    assert (log["n"], log["accuracies"]) == ("25000", log["attainable_over_nominal_n"])
+    assert "50000 images give the numbers too, a multiple of it" in log["fit"]
+    assert rows["Fig. 4", "cut off"]["fit"].endswith("not the nominal size")  # none of these is possible with it
+
+
+def test_a_finding_is_not_said_where_numbers_are_not_as_its_words(claims, orderings, ranks):
+    more = orderings.assign(measured_difference="99.00")
+    said = findings(claims.assign(evidence=""), more, ranks, OUTLINE["findings"])
+    for finding in (said[0], said[-1]):
+        assert all(f"{link['id']}: {link['verdict']}" in finding["text"] for link in finding["links"])
 
 
 def test_where_a_label_is_not_the_papers_own_words_its_row_says_so(source, claims):

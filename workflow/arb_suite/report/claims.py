@@ -1,7 +1,7 @@
-"""The claims as the report shows them: counted, found by their IDs, in chapters, and the findings that matter most."""
+"""The claims as the report shows them: counted, found by their IDs, and in chapters."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import yaml
 from proofs_checks.smallest import SMALLEST
 
 from ..jobs import UserError
-from .tables import METRICS
+from .findings import findings
 
 __all__ = [
     "SOURCES",
@@ -21,7 +21,8 @@ __all__ = [
     "check_whole",
     "counterexamples",
     "deciding",
-    "findings",
+    "no_sentences",
+    "redecided",
     "summary",
     "tally",
     "with_steps",
@@ -30,7 +31,7 @@ __all__ = [
 # In the order of the report, with what they are to a reader
 VERDICTS = {
     "holds": "true as stated, in the reading given",
-    "conditional": "true under a condition that the paper does not state",
+    "conditional": "true under a condition that is not stated with it",
     "refuted": "false, with a counterexample or the arithmetic",
     "ill-posed": "not defined as stated",
     "inconclusive": "searched for counterexamples in vain, and not proved",
@@ -54,7 +55,7 @@ def check_whole(claims: pd.DataFrame, identities: Sequence[str]) -> None:
         raise UserError(f"claims.csv {what}; delete it and give the command again")
 
 
-def tally(claims: pd.DataFrame, readings: Sequence[str]) -> list[dict[str, Any]]:
+def tally(claims: pd.DataFrame, readings: Sequence[str], labels: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """
     Count claims, in the order of `SOURCES` and `VERDICTS`.
 
@@ -64,15 +65,20 @@ def tally(claims: pd.DataFrame, readings: Sequence[str]) -> list[dict[str, Any]]
         ``results/claims.csv``.
     readings : sequence of str
         Patterns: claims whose IDs match one, whole, are readings of one statement.
+    labels : sequence of mapping, optional
+        See `as_shown`: ``claims`` that have one are no sentences of the paper.
 
     Returns
     -------
     list of dict
         By source: ``counts``, how many have each verdict; ``statements``, of how many
-        statements these are readings; ``total`` and ``total_statements``.
+        statements these are readings; ``total`` and ``total_statements``; ``several``, how
+        many statements have readings with different verdicts, and so stand in several rows;
+        ``no_sentences``, the IDs of those that are no sentences of the paper.
 
     """
     statement = claims["id"].map(lambda identity: next((each for each in readings if re.fullmatch(each, identity)), identity))
+    labelled = {identity for entry in labels for identity in entry["claims"]}
     counted = []
     for source, meaning in SOURCES.items():
         of_source = claims["source"] == source
@@ -85,6 +91,8 @@ def tally(claims: pd.DataFrame, readings: Sequence[str]) -> list[dict[str, Any]]
                 "statements": {verdict: found.nunique() for verdict, found in by_verdict.items()},
                 "total": int(of_source.sum()),
                 "total_statements": statement[of_source].nunique(),
+                "several": int((claims["verdict"][of_source].groupby(statement[of_source]).nunique() > 1).sum()),
+                "no_sentences": [identity for identity in claims["id"][of_source] if identity in labelled],
             }
         )
     return counted
@@ -96,6 +104,7 @@ def as_shown(claims: pd.DataFrame, labels: Sequence[Mapping[str, Any]]) -> pd.Da
 
     ``label`` is what has to be said of the source that a claim is counted under; in `labels`,
     ``{claim[column]}`` stands for a value of the claim. ``short`` is what of long evidence decides.
+    Of ``condition`` there is left what neither its heading, "read so", nor the claim says.
     """
     said = {identity: entry["says"].strip() for entry in labels for identity in entry["claims"]}
     rows = claims.to_dict("records")
@@ -105,8 +114,14 @@ def as_shown(claims: pd.DataFrame, labels: Sequence[Mapping[str, Any]]) -> pd.Da
         row |= {
             "label": said.get(row["id"], "").format(claim=row),
             "short": deciding(row["evidence"]) if long else "",
+            "condition": _not_said_twice(row["condition"], row["claim"]),
         }
     return pd.DataFrame(rows)
+
+
+def _not_said_twice(condition: str, claim: str) -> str:
+    own = re.sub(r"^read (so: |(?=for |as ))", "", condition)
+    return "" if own.removesuffix(", as the theorem says").lower() in claim.lower() else own
 
 
 def deciding(evidence: str) -> str:
@@ -171,64 +186,6 @@ def chapters(claims: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> list
     return found
 
 
-def findings(
-    claims: pd.DataFrame | None,
-    orderings: pd.DataFrame | None,
-    ranks: Mapping[str, str],
-    outline: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    """
-    Say what matters most, a sentence each, as it was decided.
-
-    Parameters
-    ----------
-    claims, orderings : pandas.DataFrame or None
-        ``results/claims.csv`` and ``results/orderings.csv``; None where they were not
-        made.
-    ranks : mapping
-        From `tables.effective_ranks`.
-    outline : sequence of mapping
-        ``title``; ``claims`` and ``orderings``, the IDs by the verdict that ``says`` is written
-        for; ``runs``, by name in ``says`` the place of a run. In ``says``,
-        ``{ID[column]}`` stands for a value, dots of the ID written as underscores, and
-        the name of a run for its effective rank.
-
-    Returns
-    -------
-    list of dict
-        ``title``, ``text`` and ``links``, each with ``id`` and ``verdict``. Where any
-        verdict is another, the text names them all. Of findings about what was not
-        decided there is nothing.
-
-    """
-    found = []
-    for entry in outline:
-        of_claims, of_orderings = (
-            {identity: verdict for verdict, asked in entry.get(kind, {}).items() for identity in asked}
-            for kind in ("claims", "orderings")
-        )
-        expected = {**of_claims, **of_orderings}
-        rows = _rows_of(of_claims, claims, "id") | _rows_of(of_orderings, orderings, "claim")
-        known = {name: ranks[place] for name, place in entry.get("runs", {}).items() if place in ranks}
-        if len(rows) < len(expected) or len(known) < len(entry.get("runs", {})):
-            continue
-        links = [{"id": identity, "verdict": rows[identity]["verdict"]} for identity in expected]
-        if all(rows[identity]["verdict"] == verdict for identity, verdict in expected.items()):
-            text = entry["says"].format(**{identity.replace(".", "_"): row for identity, row in rows.items()}, **known)
-            for metric, meaning in METRICS.items():
-                text = text.replace(metric, meaning)
-        else:
-            text = "; ".join(f"{link['id']}: {link['verdict']}" for link in links) + "."
-        found.append({"title": entry["title"], "text": text, "links": links})
-    return found
-
-
-def _rows_of(asked: Collection[str], table: pd.DataFrame | None, key: str) -> dict[str, dict[str, str]]:
-    """Return the rows asked for that were decided, by ID; of an ordering, that on the first data set."""
-    rows = {} if table is None else {row[key]: row for row in reversed(table.to_dict("records"))}
-    return {identity: rows[identity] for identity in asked if identity in rows and rows[identity]["verdict"] != "not run"}
-
-
 def summary(
     claims: pd.DataFrame,
     orderings: pd.DataFrame,
@@ -237,18 +194,44 @@ def summary(
 ) -> str:
     """Return the tally and the findings as Markdown; `outline` is that of the report."""
     lines = [f"| readings of claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
-    for row in tally(claims, outline["readings"]):
+    tallied = tally(claims, outline["readings"], outline["labels"])
+    for row in tallied:
         counts = [
             f"{count}" + (f" (of {row['statements'][verdict]})" if row["statements"][verdict] != count else "")
             for verdict, count in row["counts"].items()
         ]
         lines.append(f"| {row['meaning']} | {' | '.join(counts)} |")
-    lines += ["", "In brackets: of how many statements, where one can be read in several ways.", ""]
+    lines += ["", f"In brackets: of how many statements, where one can be read in several ways. {no_sentences(tallied)}", ""]
     for i, finding in enumerate(findings(claims, orderings, ranks, outline["findings"]), 1):
         ids = ", ".join(f"`{link['id']}`" for link in finding["links"])
         text = finding["text"].replace("_", r"\_")
         lines.append(f"{i}. **{finding['title']}.** {text} ({ids})")
     return "\n".join(lines) + "\n"
+
+
+def no_sentences(tallied: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many claims that count as printed are no sentences of the paper."""
+    (printed,) = (row for row in tallied if row["source"] == "printed")
+    ids = printed["no_sentences"]
+    what = "are checks of printed numbers, not sentences" if len(ids) != 1 else "is a check of printed numbers, not a sentence"
+    return f"Of the {printed['total']} that are printed, {len(ids)} {what} ({', '.join(ids)})." if ids else ""
+
+
+def redecided(table: pd.DataFrame) -> dict[str, Any]:
+    """
+    Return which claims get another verdict with published baselines in place; `table` is ``results/audit_redecided.csv``.
+
+    ``claims``, how many were decided again; ``sets``, how many sets of published numbers there are;
+    ``changed``, each with ``id``, the verdict as printed, ``was``, and ``then``, sets by their verdict.
+    """
+    changed = []
+    for identity, of_claim in table.groupby("claim", sort=False):
+        was = of_claim["verdict_as_printed"].iloc[0]
+        other = of_claim[of_claim["verdict_with_published"] != was]
+        if len(other):
+            then = {verdict: list(sets) for verdict, sets in other.groupby("verdict_with_published")["published"]}
+            changed.append({"id": identity, "was": was, "then": then})
+    return {"claims": table["claim"].nunique(), "sets": table["published"].nunique(), "changed": changed}
 
 
 def counterexamples(path: Path, sides: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:

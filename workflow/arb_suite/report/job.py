@@ -19,6 +19,7 @@ from ..printed import FOLDER, read_rows
 from . import claims as of_claims
 from .compared import ordering_rows, ordering_tally
 from .drawings import DRAWINGS, svg
+from .findings import findings
 from .notation import plain, typeset
 from .parts import Results, as_source
 from .runs import overview, read_runs
@@ -65,12 +66,14 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     """
     outline = yaml.safe_load((TEMPLATES / "report.yaml").read_text(encoding="utf-8"))
     claims = results.table("claims.csv")
+    redecided = results.table("audit_redecided.csv")
     if claims is not None:
         ledger = [entry["id"] for entry in yaml.safe_load(LEDGER.read_text(encoding="utf-8"))]
         of_claims.check_whole(claims, ledger + [row["id"] for row in read_rows(FOLDER / "claims.csv")])
     orderings = results.table("orderings.csv")
     if orderings is None:
         orderings = results.table("orderings_main.csv")
+    tallied = None if claims is None else of_claims.tally(claims, outline["readings"], outline["labels"])
     cells = results.table("audit_cells.csv")
     decided = None if claims is None else of_claims.as_shown(of_claims.with_steps(claims, LEDGER), outline["labels"])
     rows, remarks = None, []
@@ -90,9 +93,11 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     environment.filters |= {"duration": _duration, "anchor": _anchor, "typeset": typeset, "plain": plain, "minus": _minus}
     return environment.get_template("report.html.j2").render(
         version=version,
+        formulas=outline["formulas"],
         verdicts=of_claims.VERDICTS,
-        tally=None if claims is None else of_claims.tally(claims, outline["readings"]),
-        findings=of_claims.findings(claims, orderings, ranks, outline["findings"]),
+        tally=tallied,
+        no_sentences="" if tallied is None else of_claims.no_sentences(tallied),
+        findings=findings(claims, orderings, ranks, outline["findings"]),
         names={row["claim"]: row["brief"] for row in reversed(rows or [])},
         chapters=None if decided is None else of_claims.chapters(decided, outline["chapters"]),
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES, outline["sides"]),
@@ -103,6 +108,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         ordered=None if rows is None else ordering_tally(rows),
         figures={name: _figure(results, name, entry, claims, rows) for name, entry in outline["figures"].items()},
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
+        redecided=None if redecided is None else of_claims.redecided(redecided),
         runs=runs,
         run_places={run["place"] for run in runs},
         overview=overview(runs),
@@ -178,7 +184,19 @@ def _rows(results: Results, name: str) -> list[dict[str, str]] | None:
         return None
     if "variant" in table:
         table["variant"] = table["variant"].replace(["asymmetric", "symmetric"], "")  # the method tells it
+    if name == "audit_sizes.csv":
+        table["fit"] = table.apply(_fit, axis="columns")
     return table.to_dict("records")
+
+
+def _fit(row: Mapping[str, str]) -> str:
+    """Return the reading of a size that was found; numbers that it explains may be possible with the size stated too."""
+    possible = row["accuracies"] == row["attainable_over_nominal_n"]
+    if not row["fit"].endswith("not the nominal size") or not possible:
+        return row["fit"]
+    multiple = int(row["nominal_n"]) % int(row["n"]) == 0
+    because = ", a multiple of it: whatever is possible with the smaller size is with the larger one too" if multiple else ""
+    return f"no coincidence, and no proof by the digits alone: {row['nominal_n']} images give the numbers too{because}"
 
 
 def _duration(seconds: float) -> str:
