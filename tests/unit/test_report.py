@@ -527,6 +527,63 @@ def test_printed_numbers_that_cannot_be_are_marked():
     assert not any(block["impossible"] for block in blocks(table))
 
 
+@pytest.fixture
+def with_audits(plan_of_report, tmp_path):
+    """A function that gives the report of some cells of the audit, whose other tables have a row of ones."""
+
+    def make(cells):
+        columns = "place method variant proj_dim dataset metric as_printed n_eval nearest_below nearest_above attainable source"
+        ones = dict.fromkeys([*columns.split(), "source_difference"], "1")
+        pd.DataFrame([ones | cell for cell in cells]).to_csv(tmp_path / "audit_cells.csv", index=False)
+        for name, columns in {
+            "published": "rows dataset metric best_printed printed best_with_published with_published same_method lead_then",
+            "sizes": "series dataset reading accuracies nominal_n attainable_over_nominal_n n explained expected fit",
+            "settings": "id setting data paper release suite",
+        }.items():
+            rows = [dict.fromkeys(columns.split(), "1") | ({"expected": "2.7e-06"} if name == "sizes" else {})]
+            pd.DataFrame(rows).to_csv(tmp_path / f"audit_{name}.csv", index=False)
+        return render(Results(tmp_path), plan_of_report, "v1")
+
+    return make
+
+
+def test_what_a_baseline_is_set_against_is_said_where_it_is_of_another_name_or_dimension(with_audits):
+    names = [("MoCo V2", "256"), ("Barlow Twins", "256"), ("Barlow Twins", "2048"), ("SimSiam", "2048")]
+    cells = [{"method": method, "proj_dim": proj_dim, "source": "equals it"} for method, proj_dim in names]
+    (table,) = re.findall(r"<caption>baseline cells(.*?)</table>", with_audits(cells), re.DOTALL)
+    rows = [Page(row).text for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)[1:]]
+    assert "the library's row is MoCo V2+" in rows[0]
+    assert ["names no dimension" in row for row in rows] == [False, True, True, False]
+    assert not any("row is" in row for row in rows[1:])
+
+
+def test_lists_of_the_audit_have_row_headings_and_no_empty_columns(with_audits):
+    source = with_audits(
+        [
+            {
+                "method": "BYOL",
+                "dataset": "CIFAR-10",
+                "variant": "",
+                "attainable": "no",
+                "place": "Table 1",
+                "nearest_below": "80.1",
+            }
+        ]
+    )
+    (table,) = re.findall(r"<caption>cells that no count(.*?)</table>", source, re.DOTALL)
+    assert "variant" not in table
+    assert "80.10" in table
+    assert Page(re.search(r'<th scope="row".*?</th>', table)[0]).text.replace(" ", "") == "BYOL,CIFAR-10"
+    (sizes,) = re.findall(r"<caption>sizes of(.*?)</table>", source, re.DOTALL)
+    assert "10<sup>\N{MINUS SIGN}6</sup>" in sizes
+    assert 'data-key="2.7e-06"' in sizes
+
+
+def test_names_of_files_and_options_are_not_shown_as_they_are(page):
+    assert not re.search(r"\blinear_top[15]\b|\bknn5_top[15]\b|\blambda_param\b", page.text)
+    assert all(image["width"].isdigit() and image["height"].isdigit() for image in page.images)
+
+
 def test_the_run_of_a_row_is_the_one_that_its_note_names():
     assert run_of(["run arb_d256 (groups 1): mean over seeds"], "digits") == "digits/arb_d256"
     assert run_of(["not run: needs the images", "run simclr: mean"], "CIFAR-10") == "cifar10/simclr"

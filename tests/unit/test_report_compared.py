@@ -10,7 +10,7 @@ import yaml
 
 from arb_suite.plots import draw, draw_spectra
 from arb_suite.printed import FOLDER
-from arb_suite.report.compared import ordering_rows
+from arb_suite.report.compared import ordering_rows, ordering_tally
 from arb_suite.report.seen import seen
 from arb_suite.report.tables import blocks, effective_ranks, take_remarks
 
@@ -58,17 +58,38 @@ def test_an_ordering_is_a_sentence_beside_the_cells_of_the_paper(compared):
 def test_a_statement_that_the_paper_contradicts_says_so(compared):
     orderings = table("orderings")
     rows, _ = compared(orderings)
-    remarked = {name for (_, name), row in rows.items() if row["remark"]}
+    remarked = {name for (_, name), row in rows.items() if row["remark"] and row["place"] != "Fig. 5"}
     assert remarked == {"Table3.probe_arb", "Table3.probe_arb.tuned"}
     assert "-2.91 points" in rows["digits", "Table3.probe_arb"]["remark"]
     turned = orderings.assign(paper_difference=orderings["paper_difference"].str.removeprefix("-"))
-    assert not any(row["remark"] for row in compared(turned)[0].values())
+    assert not any(row["remark"] for row in compared(turned)[0].values() if row["place"] != "Fig. 5")
+
+
+def test_what_is_remarked_of_a_figure_stands_beside_each_of_its_orderings(compared):
+    rows, _ = compared(table("orderings"))
+    of_figure = {row["remark"] for row in rows.values() if row["claim"].startswith("Figure5.")}
+    assert of_figure == {REMARKS["Figure5"]}
+    assert "P5" in REMARKS["Figure5"]
 
 
 def test_an_ordering_that_is_not_configured_is_shown_as_it_is_written(compared):
     orderings = table("orderings").tail(1).assign(claim="Mine.other", left="A (d = 4)", right="B (d = 8)")
     row = compared(orderings)[0][orderings["dataset"].iloc[0], "Mine.other"]
     assert (row["says"], row["cell"], row["runs"]) == ("A (d = 4) above B (d = 8)", "", [])
+
+
+def test_what_differs_comes_first_and_what_is_contradicted_is_named_once(compared):
+    rows, _ = compared(table("orderings"))
+    assert rows["digits", "Figure6.shuffle_g8"]["says"] == "With shuffle above without it: ARB, d = 256, 8 groups"
+    assert rows["digits", "release.divisor_d32"]["says"] == "Without divisor d (R2) above with it: ARB, d = 32"
+    assert rows["digits", "Figure4.d4"]["printed"] == "28.19"
+    contradicted = ordering_tally(list(rows.values()))["contradicted"]
+    names = [(row["dataset"], row["claim"].removesuffix(".tuned")) for row in contradicted]
+    assert len(names) == len(set(names))
+    also = {row["claim"]: row["also"] for row in contradicted}
+    assert also["Figure3.standard_deviation"] == "also tuned"
+    alone = ordering_tally([row for row in rows.values() if row["settings"] == "customary"])["contradicted"]
+    assert {row["also"] for row in alone} == {""}
 
 
 def test_notes_are_whole_though_shared_remarks_are_said_once(compared):
@@ -132,15 +153,53 @@ def test_what_is_seen_is_read_from_the_curves():
 def test_what_is_seen_of_the_other_figures():
     fig5, fig6, fig7 = (table(name) for name in ("fig5", "fig6", "fig7"))
     assert "ARB is above SimCLR at 6 of 6 batch sizes" in seen("fig5", fig5)[0]
+    assert "5 epochs at batch size 32, 10 epochs at batch size 64, 20 epochs at batch size 128" in seen("fig5", fig5)[0]
+    assert "these runs have 50 epochs, most others 20" in seen("fig6", fig6, usual=20)[0]
+    assert "epochs, most others" not in seen("fig6", fig6, usual=50)[0]
     assert "with shuffle is above ARB without shuffle at 8 of 9 numbers of groups and equal at 1" in seen("fig6", fig6)[0]
     assert "ARB is first at epoch 30 above the best of the others, 47.35" in seen("fig7", fig7)[0]
     later = fig7.assign(paper=fig7["paper"].where(fig7["method"] != "SimCLR", "99.00"))
     assert "ARB is never above the best of the others, 99.00" in seen("fig7", later)[0]
 
 
+def test_two_panels_of_the_same_numbers_are_said_once():
+    fig5 = table("fig5")
+    caption, more = seen("fig5", fig5)
+    assert caption.startswith("In the paper, the panel labelled ACC@1, with which that labelled ACC@5 is identical (P5): ARB")
+    assert "In the paper" not in more
+    other = fig5["paper"].where((fig5["metric"] != "linear_top5") | (fig5["paper"] == ""), "50.00")
+    caption, more = seen("fig5", fig5.assign(paper=other))
+    assert caption.startswith("In the paper, linear top-1: ARB")
+    assert more.startswith("In the paper, linear top-5: ")
+
+
+def test_captions_have_the_differences_of_the_orderings():
+    orderings = table("orderings")
+    for name, *claims in (
+        ("fig4", "Figure4.d4", "Figure4.d512", "Figure4.d4.tuned", "Figure4.d256.tuned"),
+        (
+            "fig5",
+            *(
+                f"Figure5.{rival}_b{size}{tuned}"
+                for rival in ("simclr", "barlow_twins")
+                for size in (32, 128)
+                for tuned in ("", ".tuned")
+            ),
+        ),
+        ("fig6", "Figure6.shuffle_g64"),
+    ):
+        caption, _ = seen(name, table(name), orderings)
+        for claim in claims:
+            (difference,) = orderings.query("claim == @claim and dataset == 'digits'")["measured_difference"]
+            assert f"{float(difference):+.2f} at" in caption, (claim, caption)
+
+
 def test_what_is_seen_of_collapse():
     caption, whole = seen("fig3", table("fig3"))
-    assert "In the paper, the standard deviation of Z ends at 0.760 with direct alignment and 0.967 with ARB" in caption
+    assert (
+        "In the paper, the standard deviation of Z is 0.760 with direct alignment and 0.967 with ARB at the last iteration"
+        in caption
+    )
     assert "On the embedded digits" in caption
     assert whole.count("the loss goes from") == 2
     spectra = table("spectra")

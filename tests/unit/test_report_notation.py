@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from arb_suite.report.notation import plain, typeset
+from arb_suite.report.notation import plain, told, typeset
 
 
 def as_text(html):
@@ -69,3 +69,17 @@ def test_scripts_on_one_letter_stand_above_each_other():
 
 def test_without_html_scripts_are_letters_of_their_own():
     assert plain("z^A_1, b_i^B, s_min^2 <= lambda, (1, .., 1), -1") == "z₁ᴬ, bᵢᴮ, sₘᵢₙ² ≤ λ, (1, …, 1), \N{MINUS SIGN}1"
+
+
+def test_a_root_before_a_fraction_and_powers_with_noughts_are_not_misread():
+    assert plain("sqrt(d)/N") == "(√d)/N"
+    assert plain("sqrt(d) is") == "√d is"
+    assert plain("1e-06 and 2.7e-34") == "10⁻⁶ and 2.7 \N{MULTIPLICATION SIGN} 10⁻³⁴"
+    assert plain("0.2 x batch / 256, rates x 2") == "0.2 \N{MULTIPLICATION SIGN} batch / 256, rates \N{MULTIPLICATION SIGN} 2"
+
+
+def test_notes_have_the_names_that_people_use():
+    said = told("linear_top1; chosen: lambda_param 0.2; otherwise as barlow_twins_d32")
+    assert "lambda_param" not in said
+    assert "λ" in said
+    assert "<code>barlow_twins_d32</code>" in said

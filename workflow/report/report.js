@@ -1,5 +1,9 @@
 // On a narrow screen a row is a card and shows the headings beside its cells. What a table is to a screen reader is said, for a card is no table.
-const plainText = (element) => [...element.childNodes].map((node) => node.textContent.trim()).filter(Boolean).join(", ");
+const plainText = (element) => {
+  const copy = element.cloneNode(true);
+  for (const line of copy.querySelectorAll("br")) line.replaceWith(", ");
+  return copy.textContent.trim().replace(/\s+/g, " ");
+};
 for (const table of document.querySelectorAll("table.data")) {
   const labels = [...table.tHead.rows[0].cells].map(plainText);
   table.classList.add("cards");

@@ -7,7 +7,16 @@ from decimal import Decimal
 from ..printed import Printed, Row, Rows, number, value, where
 from .finding import Finding, decides, holds_if, listed, signed, title
 
-__all__ = ["PROTOCOLS", "Source", "baseline_cells", "best_of_columns", "published_for", "source_of", "with_published"]
+__all__ = [
+    "PROTOCOLS",
+    "PUBLISHED_NAMES",
+    "Source",
+    "baseline_cells",
+    "best_of_columns",
+    "published_for",
+    "source_of",
+    "with_published",
+]
 
 # Which of the library's numbers is taken where it has evaluated twice
 PROTOCOLS = ("online", "offline", "higher")

@@ -51,14 +51,16 @@ def ordering_rows(
         The folder of the printed numbers.
     remarks : mapping
         By name of a statement, what is said beside it where the printed difference
-        contradicts it; ``{paper_difference}`` stands for that.
+        contradicts it, where ``{paper_difference}`` stands for that; by name of a table or
+        figure, what is said beside each statement of it.
 
     Returns
     -------
     list of dict
         The columns of the table, and ``interval``; ``settings``, "tuned" or
         "customary"; ``says``, the statement, and ``brief``, shorter where a metric tells
-        it from others; ``place``, where the paper has it; ``cell``, the printed cells that
+        it from others; ``place``, where the paper has it; ``printed``, the paper's
+        difference with two decimals; ``cell``, the printed cells that
         are compared; ``runs``, their places, data set and name; ``remark``; ``told``, what
         it is, what is claimed there and its p value; ``notes`` and ``remarks``, see
         `tables.take_remarks`.
@@ -97,6 +99,7 @@ def ordering_rows(
                 "says": says,
                 "brief": f"{place}, {metric}{', tuned' if tuned else ''}" if metric else says,
                 "place": place,
+                "printed": f"{Decimal(row['paper_difference']):.2f}" if row["paper_difference"] else "",
                 "told": [f"{row['claim']}, {kinds}", *([about] if about else []), decided],
                 "cell": _cell(claim, cells) if claim and "paper" in claim else "",
                 "runs": list(dict.fromkeys(f"{row['dataset']}/{run['name']}" for run in sides if run)),
@@ -124,7 +127,8 @@ def _parts(note: str) -> list[str]:
 def _remark(row: Mapping[str, str], remarks: Mapping[str, str]) -> str:
     text = remarks.get(row["claim"].removesuffix(".tuned"), "")
     contradicted = row["paper_difference"] and Decimal(row["paper_difference"]) < 0
-    return text.format(**row) if contradicted else ""
+    of_all = remarks.get(_family(row), "")
+    return " ".join(said for said in (of_all, text.format(**row) if contradicted else "") if said)
 
 
 def _epochs(compared: tuple[Ordering, Sequence[Mapping[str, Any] | None]] | None) -> list[int]:
@@ -135,9 +139,12 @@ def _says(titles: Sequence[str], metric: str, more: Sequence[str]) -> str:
     """Put together what is above what; what both sides share is said once, with the metric, if it has to be named, and more."""
     (left, *of_left), (right, *of_right) = (re.sub(r" \((d = \d+)\)", r", \1", title).split(", ") for title in titles)
     shared = [part for part in of_left if part in of_right]
-    over = " above ".join(
-        _side(name, [part for part in parts if part not in shared]) for name, parts in ((left, of_left), (right, of_right))
-    )
+    own = [[part for part in parts if part not in shared] for parts in (of_left, of_right)]
+    over = " above ".join(_side(name, parts) for name, parts in zip((left, right), own, strict=True))
+    if left == right and bool(own[0]) != bool(own[1]):  # what differs comes first
+        with_it = ", ".join(own[0] or own[1])
+        over = f"With {with_it} above without it" if own[0] else f"Without {with_it} above with it"
+        over, shared = over.replace("With with ", "With "), [left, *shared]
     said = [part for part in shared if not (metric and part == "kNN")] + [*more] + ([metric] if metric else [])
     return f"{over}: {', '.join(said)}" if said else over
 
@@ -161,9 +168,17 @@ def _cell(claim: Ordering, cells: Cells) -> str:
 
 
 def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many orderings of the paper's claims have each verdict, by data set and settings, and those contradicted."""
+    """Return how many orderings of the paper's claims have each verdict, by data and settings, and those contradicted."""
     printed = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
     counted: dict[tuple[str, str], Counter] = {}
     for row in printed:
         counted.setdefault((row["dataset"], row["settings"]), Counter())[row["verdict"]] += 1
-    return {"counts": counted, "contradicted": [row for row in printed if row["verdict"] == "contradicted"]}
+    found: dict[str, dict[str, Any]] = {}
+    for row in printed:
+        if row["verdict"] == "contradicted":
+            found.setdefault(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}", row | {"also": ""})
+    for row in printed:
+        first = found.get(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}")
+        if first and row["verdict"] == "contradicted" and row["claim"] != first["claim"]:
+            first["also"] = "also tuned"
+    return {"counts": counted, "contradicted": list(found.values())}

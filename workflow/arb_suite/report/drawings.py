@@ -102,13 +102,14 @@ def distance() -> Drawing:
     return Drawing(
         figure,
         "How far the pseudo base is from the embedding",
-        f"An embedding of three samples and two features, scaled by Eq. 7. Left: the distance to its pseudo base is {said}. Of "
-        f"the ridges drawn, {nearest:.2g} gives the least, {min(curve):.4f}: the distance is not monotone in lambda. Right, "
-        f"why: a ridge shrinks the singular values of B, the smaller one first, and brings it nearer to that of Z, {s[1]:.2f}; "
-        f"with larger ridges both are below those of Z and fall.",
-        f"Left a curve over lambda from {LEAST:.5f} to {MOST:g} on a logarithmic axis, which starts at {curve[0]:.4f}, falls "
-        f"to {min(curve):.4f} at {nearest:.2g} and rises to {curve[-1]:.4f}; marked are {said}. Right the two singular values "
-        f"of B, both near 1 for small lambda and falling, and as level lines those of Z, {s[0]:.2f} and {s[1]:.2f}.",
+        f"An embedding of three samples and two features, scaled by Eq. 7. Left: the relative distance to its pseudo base, "
+        f"||Z - B|| / ||Z||, is {said}. Of the ridges drawn, {nearest:.2g} gives the least, {min(curve):.4f}: the distance is "
+        f"not monotone in lambda. Right, why: a ridge shrinks the singular values of B, the smaller one first, and brings it "
+        f"nearer to that of Z, {s[1]:.2f}; with larger ridges both are below those of Z and fall.",
+        f"Left the relative distance, a curve over lambda from {LEAST:.5f} to {MOST:g} on a logarithmic axis, which starts "
+        f"at {curve[0]:.4f}, falls to {min(curve):.4f} at {nearest:.2g} and rises to {curve[-1]:.4f}; marked are {said}. "
+        f"Right the two singular values of B, both near 1 for small lambda and falling, and as level lines those of Z, "
+        f"{s[0]:.2f} and {s[1]:.2f}.",
     )
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import yaml
 from matplotlib import pyplot as plt
 
+from ..audit.provenance import PUBLISHED_NAMES
 from ..code_version import commit
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
@@ -20,8 +22,8 @@ from . import claims as of_claims
 from .compared import ordering_rows, ordering_tally
 from .drawings import DRAWINGS, svg
 from .findings import findings
-from .notation import plain, typeset
-from .parts import Results, as_source
+from .notation import plain, told, typeset
+from .parts import Results, as_source, size_of
 from .runs import overview, read_runs
 from .seen import seen
 from .tables import blocks, effective_ranks
@@ -80,6 +82,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     if orderings is not None:
         rows, remarks = ordering_rows(orderings, plan["orderings"], plan["runs"], FOLDER, outline["remarks"])
     ranks = effective_ranks(map(results.table, ("table_main.csv", "table_tuned.csv", "table_glyphs.csv")))
+    ((usual, _), *_) = Counter(run["epochs"] for run in plan["runs"] if run["dataset"] == "digits").most_common(1) or [(0, 0)]
     runs = read_runs(plan["runs"])
     shown = [f"{name}.csv" for name in (*TABLES, *outline["figures"]) if name != "spectra"]
     measured = measured_on([*map(results.table, shown), orderings])
@@ -90,7 +93,8 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": _duration, "anchor": _anchor, "typeset": typeset, "plain": plain, "minus": _minus}
+    environment.filters |= {"duration": _duration, "anchor": _anchor, "minus": _minus}
+    environment.filters |= {"typeset": typeset, "plain": plain, "told": told}
     return environment.get_template("report.html.j2").render(
         version=version,
         formulas=outline["formulas"],
@@ -106,7 +110,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         orderings=rows,
         remarks=remarks,
         ordered=None if rows is None else ordering_tally(rows),
-        figures={name: _figure(results, name, entry, claims, rows) for name, entry in outline["figures"].items()},
+        figures={name: _figure(results, name, entry, claims, rows, usual) for name, entry in outline["figures"].items()},
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
         redecided=None if redecided is None else of_claims.redecided(redecided),
         runs=runs,
@@ -118,10 +122,12 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     )
 
 
-def _drawn(key: str) -> dict[str, str]:
+def _drawn(key: str) -> dict[str, Any]:
     drawing = DRAWINGS[key]()
+    source = as_source(svg(drawing.figure).encode())
     return {
-        "source": as_source(svg(drawing.figure).encode()),
+        "source": source,
+        "size": size_of(source),
         "title": drawing.title,
         "caption": drawing.caption,
         "alt": drawing.alt,
@@ -139,12 +145,13 @@ def _figure(
     entry: Mapping[str, Any],
     claims: pd.DataFrame | None,
     orderings: Sequence[Mapping[str, Any]] | None,
+    usual: int,
 ) -> dict[str, Any]:
     of_paper = name.startswith("fig")
     title = f"Fig. {name[3:]}" if of_paper else "Singular values along the training"
     verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
     links = [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts]
-    links += [
+    ordered = [
         {"id": row["claim"], "verdict": row["verdict"]}
         for row in orderings or ()
         if row["claim"].startswith(f"{entry['orderings']}.") and row["dataset"] == "digits"
@@ -152,17 +159,22 @@ def _figure(
     says = entry["says"].strip()
     table, shown, more, narrow = results.table(f"{name}.csv"), "", "", None
     if table is not None:
-        shown, more = seen(name, table)
+        shown, more = seen(name, table, results.table("orderings.csv"), usual)
         narrow = _narrow(name, table)
-    where = f" The paper's curves above, those measured on the bundled data below. {more}" if of_paper else ""
+        narrow = {"source": narrow, "size": size_of(narrow)}
+    source = results.picture(f"{name}.svg")
+    where = " The paper's curves above, those measured on the bundled data below." if of_paper else ""
     return {
         "name": name,
         "title": title,
         "says": says,
         "seen": shown,
-        "alt": f"{title}: {says} {shown}{where}".strip(),
+        "more": more,
+        "alt": f"{title}: {says}{where} {re.split(r'; |[.] (?=[A-Z])', shown)[0]}".rstrip(". ") + ".",
         "links": links,
-        "source": results.picture(f"{name}.svg"),
+        "ordered": ordered,
+        "source": source,
+        "size": size_of(source),
         "narrow": narrow,
     }
 
@@ -186,6 +198,15 @@ def _rows(results: Results, name: str) -> list[dict[str, str]] | None:
         table["variant"] = table["variant"].replace(["asymmetric", "symmetric"], "")  # the method tells it
     if name == "audit_sizes.csv":
         table["fit"] = table.apply(_fit, axis="columns")
+    for column in ("nearest_below", "nearest_above"):
+        if column in table:
+            table[column] = [f"{float(value):.2f}" for value in table[column]]
+    for column in ("method", "rows", "series"):
+        if column in table:
+            table["name"] = table[column] + ", " + table["dataset"]
+    if "source" in table:
+        several = table[table["source"] != ""].groupby("method")["proj_dim"].nunique()
+        table["source"] = [_against(row, set(several.index[several > 1])) for row in table.to_dict("records")]
     return table.to_dict("records")
 
 
@@ -197,6 +218,17 @@ def _fit(row: Mapping[str, str]) -> str:
     multiple = int(row["nominal_n"]) % int(row["n"]) == 0
     because = ", a multiple of it: whatever is possible with the smaller size is with the larger one too" if multiple else ""
     return f"no coincidence, and no proof by the digits alone: {row['nominal_n']} images give the numbers too{because}"
+
+
+def _against(row: Mapping[str, str], several: Collection[str]) -> str:
+    """Say what a baseline's cell is set against, where the library's row has another name or no dimension."""
+    said = [row["source"]] * bool(row["source"])
+    name = PUBLISHED_NAMES.get(row["method"], row["method"])
+    if said and name.casefold() != row["method"].casefold():
+        said.append(f"the library's row is {name}")
+    if said and row["method"] in several:
+        said.append("the library's row names no dimension")
+    return "; ".join(said)
 
 
 def _duration(seconds: float) -> str:

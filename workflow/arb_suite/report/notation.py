@@ -5,7 +5,13 @@ import re
 
 from markupsafe import Markup, escape
 
-__all__ = ["plain", "typeset"]
+from .tables import METRICS
+
+__all__ = ["plain", "told", "typeset"]
+
+# What configurations and files call by other names than people do
+NAMED_OTHERWISE = {**METRICS, "lambda_param": "lambda", "pretrain epochs": "epochs of pre-training", "proj dim": "d ="}
+NAMED_OTHERWISE |= {"shuffle True": "with shuffle", "shuffle False": "without shuffle"}
 
 MINUS, TIMES, NBSP = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
 # Names stand alone: the "lambda" of lambda_param is none. A base of sub- and superscripts is one letter, a bracket or a norm.
@@ -16,16 +22,17 @@ SYMBOLS = [
     (r"(?<![\w.])lambda(?!\w)", "λ"),
     (r"(?<![\w.])Sigma(?![A-Za-z])", "Σ"),
     (r"(?<![\w.])sum_(\w)(?!\w)", r"∑<sub>\1</sub>"),
+    (r"(?<![\w.])sqrt\((\w+)\)(?=/)", r"(√\1)"),  # there is no bar that says where a root ends
     (r"(?<![\w.])sqrt\((\w+)\)", r"√\1"),
     (r"(?<![\w.])sqrt\(", "√("),
     (r"(?<![\w.])eta(?!\w)", "η"),
     (r"&lt;(?=[a-z]_)((?:(?!&lt;|&gt;).){1,30}?)&gt;", r"⟨\1⟩"),
     (r"&lt;([a-z]), ([a-z])&gt;", r"⟨\1, \2⟩"),
-    (r"(?<=\w) x (?=[\dd]\b|\d)", f" {TIMES} "),
+    (r"(?<=\w) x (?=[\dd]\b|\d)|(?<=\d) x (?=[a-z])", f" {TIMES} "),
     (r"\+-", "±"),
     (r"(?<=[\s,])\.{2,3}(?=[\s,])", "…"),
-    (r"(?<![\w.])1e-(\d+)(?!\w)", rf"10<sup>{MINUS}\1</sup>"),
-    (r"(?<![\w.])(\d(?:\.\d+)?)e-(\d+)(?!\w)", rf"\1 {TIMES} 10<sup>{MINUS}\2</sup>"),
+    (r"(?<![\w.])1e-0*(\d+)(?!\w)", rf"10<sup>{MINUS}\1</sup>"),
+    (r"(?<![\w.])(\d(?:\.\d+)?)e-0*(\d+)(?!\w)", rf"\1 {TIMES} 10<sup>{MINUS}\2</sup>"),
     (r"\|\|", "‖"),
     (r"(?<=[\w)\]>‖])\^\(([^()]+)\)", r"<sup>\1</sup>"),
     (r"(?<=[\w)\]>‖])\^(\w)(?!\w*\.\w)", r"<sup>\1</sup>"),
@@ -73,6 +80,21 @@ def typeset(text: str) -> Markup:
     html = LETTERS.sub(_variable, _symbols(text))
     html = re.sub(r"(<sub>(?:(?!</?su).)*</sub><sup>(?:(?!</?su).)*</sup>)", r'<span class="scripts">\1</span>', html)
     return Markup(_unbroken(html))
+
+
+def told(note: str) -> Markup:
+    """
+    Return what a note of a table says, in people's names for things; names of runs as code.
+
+    Examples
+    --------
+    >>> print(told("linear_top1 of arb_d32: rates x 2, lambda_param 0.2"))
+    linear <span class="formula">top-1</span> of <code>arb_d32</code>: rates × 2, λ 0.2
+
+    """
+    for name, called in NAMED_OTHERWISE.items():
+        note = re.sub(rf"\b{name}\b", called, note)
+    return Markup(re.sub(r"(?<![\w/=\"#])([a-z]+[0-9]?(?:_[a-z0-9]+)+)(?![\w/])", r"<code>\1</code>", str(typeset(note))))
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """What of the results is there to be shown, and the command that makes what is not."""
 
 import base64
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..orderings import COLUMNS as ORDERING_COLUMNS
 from ..spectra import COLUMNS as SPECTRA_COLUMNS
 from ..tables import COLUMNS
 
-__all__ = ["COMMANDS", "Results"]
+__all__ = ["COMMANDS", "Results", "as_source", "size_of"]
 
 NEEDED = {
     "claims": CLAIM_COLUMNS,
@@ -80,3 +81,12 @@ class Results:
 def as_source(svg: bytes) -> str:
     """Return an SVG as the source of an image: inline, its identifiers would be those of the whole page."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def size_of(source: str | None) -> tuple[int, int] | None:
+    """Return the width and height of a source of `as_source`, in points as the SVG has them, or None where there is none."""
+    if source is None:
+        return None
+    svg = base64.b64decode(source.partition(",")[2]).decode()
+    found = re.search(r'<svg\b[^>]*?\bviewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', svg)
+    return (round(float(found[1])), round(float(found[2]))) if found else None

@@ -1,6 +1,7 @@
 """What is to be seen in the figures, said in words: computed from their tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ POINTS = {
     "fig5": ("batch size {}", "batch sizes"),
     "fig6": ("{}", "numbers of groups"),
 }
+# Where the sides of an ordering say at which x they are
+AT = {"fig4": r"d = (\d+)", "fig5": r"batch size (\d+)", "fig6": r"(\d+) groups", "fig7": "(?!)"}
 PANELS = {
     "embedding_distance": "the squared distance of the views' embeddings",
     "base_distance": "that of their bases",
@@ -26,7 +29,7 @@ TENTH = 0.1
 Curves = Mapping[str, pd.Series]  # by name, values over x
 
 
-def seen(name: str, table: pd.DataFrame) -> tuple[str, str]:
+def seen(name: str, table: pd.DataFrame, orderings: pd.DataFrame | None = None, usual: int = 0) -> tuple[str, str]:
     """
     Say what a figure shows.
 
@@ -36,6 +39,11 @@ def seen(name: str, table: pd.DataFrame) -> tuple[str, str]:
         "fig3" to "fig7", or "spectra".
     table : pandas.DataFrame
         ``results/NAME.csv``, all strings.
+    orderings : pandas.DataFrame, optional
+        ``results/orderings.csv``, whose differences are said where there is one: those of
+        rounded means may differ from them in the last digit.
+    usual : int
+        How many epochs most runs on the digits have; others are said.
 
     Returns
     -------
@@ -50,13 +58,40 @@ def seen(name: str, table: pd.DataFrame) -> tuple[str, str]:
     parts = list(_parts(table))
     if name == "fig3":
         return tuple(" ".join(say(where, points, column) for where, points, column in parts) for say in (_brief, _ends))
-    say: Callable[[str, pd.DataFrame, str], Iterator[str]] = _along if name == "fig7" else _leads
     by_metric: dict[str, list[str]] = {"first": [], "others": []}
     for where, points, column in parts:
+        labelled = column == "paper" and _panels_are_one(points)
         for i, (metric, of_metric) in enumerate(points.groupby("metric", sort=False)):
-            if said := "; ".join(say(name, of_metric, column)):
-                by_metric["others" if i else "first"].append(f"{where}, {METRICS[str(metric)]}: {said}.")
-    return " ".join(by_metric["first"]), " ".join(by_metric["others"])
+            called = METRICS[str(metric)]
+            if labelled:
+                if i:
+                    break
+                called = "the panel labelled ACC@1, with which that labelled ACC@5 is identical (P5)"
+            exact = {} if i or column == "paper" else _differences(name, orderings, tuned="tuned" in where)
+            said = _along(name, of_metric, column) if name == "fig7" else _leads(name, of_metric, column, exact)
+            if told := "; ".join(said):
+                by_metric["others" if i else "first"].append(f"{where}, {called}: {told}.")
+    return " ".join([*by_metric["first"], *_lengths(name, table, usual)]), " ".join(by_metric["others"])
+
+
+def _panels_are_one(points: pd.DataFrame) -> bool:
+    """Tell whether two panels print the same numbers under the names of two metrics."""
+    panels = [panel["paper"].tolist() for _, panel in points.groupby("metric", sort=False)]
+    return len(panels) > 1 and all(panel == panels[0] for panel in panels)
+
+
+def _lengths(name: str, table: pd.DataFrame, usual: int) -> Iterator[str]:
+    """Say how long the runs on the embedded digits were trained, where not all are or another time than is usual."""
+    if name not in POINTS:
+        return
+    runs = table[(table["measured"] != "") & (table["dataset"] == "digits")]
+    epochs = {int(x): sorted(set(of_x["pretrain_epochs"].astype(int))) for x, of_x in runs.groupby(X[name])}
+    lengths = {length for of_x in epochs.values() for length in of_x}
+    if len(lengths) > 1:
+        said = [f"{' or '.join(map(str, epochs[x]))} epochs at {POINTS[name][0].format(x)}" for x in sorted(epochs)]
+        yield f"On the digits the {POINTS[name][1]} are not told apart from the length of the training: {', '.join(said)}."
+    elif usual and lengths - {usual}:
+        yield f"On the digits these runs have {lengths.pop()} epochs, most others {usual}."
 
 
 def _parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
@@ -78,7 +113,22 @@ def _curves(points: pd.DataFrame, x: str, column: str) -> dict[str, pd.Series]:
     return {str(name): values[(names == name).to_numpy()].sort_index() for name in dict.fromkeys(names)}
 
 
-def _leads(name: str, points: pd.DataFrame, column: str) -> Iterator[str]:
+def _differences(name: str, orderings: pd.DataFrame | None, tuned: bool) -> dict[tuple[str, int], float]:
+    """Return the measured differences of the curves that are drawn, by the rival and the point, as the orderings have them."""
+    found = {}
+    shown = () if orderings is None else orderings.query("dataset == 'digits' and measured_difference != ''").to_dict("records")
+    for row in shown:
+        at = [re.search(AT[name], row[side]) for side in ("left", "right")]
+        if not row["claim"].startswith(f"Figure{name[3:]}.") or row["claim"].endswith(".tuned") != tuned or not at[0]:
+            continue
+        if at[1] and at[1][1] != at[0][1]:  # no difference of two curves at one point
+            continue
+        rival = "without shuffle" if name == "fig6" else row["right"].partition(" (")[0]
+        found[rival, int(at[0][1])] = float(row["measured_difference"])
+    return found
+
+
+def _leads(name: str, points: pd.DataFrame, column: str, exact: Mapping[tuple[str, int], float]) -> Iterator[str]:
     """Yield, by rival, at how many points a curve is above, and by how much at both ends; of groups, where it is highest."""
     curves = _curves(points, X[name], column)
     at, many = POINTS[name]
@@ -87,6 +137,7 @@ def _leads(name: str, points: pd.DataFrame, column: str) -> Iterator[str]:
         lead = (curves[ours] - curves[rival]).dropna()
         if lead.empty:
             continue
+        lead = pd.Series({x: exact.get((rival, x), value) for x, value in lead.items()})
         above, equal = int((lead > 0).sum()), int((lead == 0).sum())
         also = f" and equal at {equal}" if equal else ""
         ends = " and ".join(f"{lead.loc[x]:+.2f} at {at.format(x)}" for x in (lead.index[0], lead.index[-1]))
@@ -126,8 +177,10 @@ def _brief(where: str, points: pd.DataFrame, column: str) -> str:
     left = " and ".join(
         f"{100 * values.iloc[-1] / values.iloc[0]:.2g}% with {_lower(name)}" for name, values in of["base_distance"].items()
     )
+    averaged = "" if column == "paper" else " (the ordering averages the last tenth of them)"
     return (
-        f"{where}, the standard deviation of Z ends at {ends}; of the distance of the bases at the beginning, {left} is left."
+        f"{where}, the standard deviation of Z is {ends} at the last iteration{averaged}; "
+        f"of the distance of the bases at the beginning, {left} is left."
     )
 
 
