@@ -11,6 +11,7 @@ import yaml
 from proofs_checks.smallest import SMALLEST
 
 from ..jobs import UserError
+from .tables import METRICS
 from .findings import findings
 
 __all__ = [
@@ -104,11 +105,13 @@ def as_shown(claims: pd.DataFrame, labels: Sequence[Mapping[str, Any]]) -> pd.Da
 
     ``label`` is what has to be said of the source that a claim is counted under; in `labels`,
     ``{claim[column]}`` stands for a value of the claim. ``short`` is what of long evidence decides.
-    Of ``condition`` there is left what neither its heading, "read so", nor the claim says.
+    Of ``condition`` there is left what neither its heading, "read so", nor the claim says. Metrics have people's names.
     """
     said = {identity: entry["says"].strip() for entry in labels for identity in entry["claims"]}
     rows = claims.to_dict("records")
     for row in rows:
+        for column in ("condition", "fails", "correction", "evidence"):
+            row[column] = re.sub("|".join(METRICS), lambda metric: METRICS[metric.group()], row[column])
         of_numbers = row["check"].startswith("arb-audit")
         long = len(row["evidence"]) > (LONG_LIST if of_numbers else LONG_PROOF)
         row |= {
