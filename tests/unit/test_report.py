@@ -395,7 +395,8 @@ def test_where_a_label_is_not_the_papers_own_words_its_row_says_so(source, claim
     ],
 )
 def test_of_long_evidence_what_decides_stands_first(source, claims, identity, decides):
-    (evidence,) = claims.loc[claims["id"] == identity, "evidence"]
+    shown = as_shown(claims, OUTLINE["labels"])
+    (evidence,) = shown.loc[shown["id"] == identity, "evidence"]
     short = deciding(evidence)
     assert len(evidence) > 800
     assert len(short) < 300

@@ -11,8 +11,8 @@ import yaml
 from proofs_checks.smallest import SMALLEST
 
 from ..jobs import UserError
-from .tables import METRICS
 from .findings import findings
+from .tables import METRICS
 
 __all__ = [
     "SOURCES",
@@ -110,7 +110,7 @@ def as_shown(claims: pd.DataFrame, labels: Sequence[Mapping[str, Any]]) -> pd.Da
     said = {identity: entry["says"].strip() for entry in labels for identity in entry["claims"]}
     rows = claims.to_dict("records")
     for row in rows:
-        for column in ("condition", "fails", "correction", "evidence"):
+        for column in {"condition", "fails", "correction", "evidence"} & set(row):
             row[column] = re.sub("|".join(METRICS), lambda metric: METRICS[metric.group()], row[column])
         of_numbers = row["check"].startswith("arb-audit")
         long = len(row["evidence"]) > (LONG_LIST if of_numbers else LONG_PROOF)
@@ -129,12 +129,12 @@ def _not_said_twice(condition: str, claim: str) -> str:
 
 def deciding(evidence: str) -> str:
     """
-    Return what of long evidence decides: its first clauses, without the lists that stand in brackets or behind a colon.
+    Return what of long evidence decides: its first clauses, without long lists in brackets and lists behind a colon.
 
     Examples
     --------
-    >>> deciding("2 of 3 do: A 1 against 2, B 3 against 4; the third (C 5 against 6, D 7 against 8, E 9) does not. More.")
-    '2 of 3 do; the third does not.'
+    >>> deciding("2 of 3 do: A 1 against 2, B 3 against 4; the third (C) does not. More.")
+    '2 of 3 do; the third (C) does not.'
 
     """
     text = re.sub(

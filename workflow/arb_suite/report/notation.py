@@ -88,8 +88,8 @@ def told(note: str) -> Markup:
 
     Examples
     --------
-    >>> print(told("linear_top1 of arb_d32: rates x 2, lambda_param 0.2"))
-    linear <span class="formula">top-1</span> of <code>arb_d32</code>: rates × 2, λ 0.2
+    >>> print(told("linear_top1 of arb_d32"))
+    linear <span class="formula">top-1</span> of <code>arb_d32</code>
 
     """
     for name, called in NAMED_OTHERWISE.items():
