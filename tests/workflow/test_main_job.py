@@ -300,6 +300,18 @@ def test_damage_is_named_and_finished_runs_stay(finished_copy, patience):
     assert finished_copy.state() == before
 
 
+def test_data_without_their_description_are_made_again(clean_copy, finished, tmp_path):
+    # As a command leaves them that was killed between the two, or that could itself write no more
+    workflow = clean_copy(tmp_path)
+    workflow.target = "results/data/digits.json"
+    (workflow.results / "data").mkdir()
+    (workflow.results / "data/digits.npz").write_bytes(b"of another time")
+    status, printed = workflow.run()
+    assert status == 0, printed
+    for name in ("digits.npz", "digits.json"):
+        assert (workflow.results / "data" / name).read_bytes() == (finished.results / "data" / name).read_bytes()
+
+
 def test_a_table_cut_short_is_named_and_made_again(finished_copy, finished, patience):
     table = finished_copy.results / "table_main.csv"
     whole = table.read_bytes()

@@ -93,7 +93,8 @@ def begin(plan: Plan, jobs: Sequence[tuple[str, Any]], written: Sequence[str], h
     # Before snakemake deletes the outputs of a job that it is about to run again: is what it would read intact?
     try:
         for path in sorted({Path(f"results/data/{run.dataset}.npz") for run in plan.runs}):
-            if path.exists():
+            # Where one of the two is missing, a command was killed between them, and snakemake makes both again
+            if path.exists() and path.with_suffix(".json").exists():
                 read_archive(path)
         for path in sorted(Path("results/tuning").glob("*/*.json")):
             read_choice(path)

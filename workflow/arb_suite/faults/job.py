@@ -223,6 +223,8 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
         for i, case in enumerate(chosen, 1):
             rows.append(campaign.row(case))
             report(f"{i:3}/{len(chosen)} {case.name:12} {case.fault:44} {rows[-1]['verdict']}")
+            if rows[-1]["verdict"] != SURVIVED:
+                report(json.dumps(rows[-1], indent=2))
     write_csv(options.out, pd.DataFrame(rows, columns=COLUMNS))
     if wrong := [f"{row['case']} ({row['verdict']})" for row in rows if row["verdict"] != SURVIVED]:
         raise UserError(
