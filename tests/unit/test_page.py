@@ -130,7 +130,7 @@ def test_every_data_set_that_was_run_is_shown_and_no_other(printed, plan, run, m
     assert "76 of the 78 printed cells of Table 1 were not run" in text
     headings = " ".join(Page(render_html(table, decided)).text)
     assert "Measured on CIFAR-10" in headings
-    assert "embedded digits" not in headings
+    assert "bundled digits" not in headings
 
 
 def test_generated_images_are_called_so_and_are_no_run_of_the_paper(printed, run, measured):

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from arb_suite.cells import TABLES, printed_cells
 from arb_suite.plots import draw, draw_spectra
 from arb_suite.printed import FOLDER
+from arb_suite.report.beside import beside
 from arb_suite.report.compared import ordering_rows, ordering_tally
 from arb_suite.report.seen import seen
-from arb_suite.report.tables import blocks, effective_ranks, take_remarks
+from arb_suite.report.tables import blocks, effective_ranks, side_by_side, take_remarks
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results/reference"
@@ -135,6 +137,88 @@ def test_a_variant_that_its_method_tells_has_no_column():
     assert by_level["variants"] == {}
 
 
+@pytest.fixture
+def printed_beside(whole_plan):
+    """A function that gives what the paper prints in the place of the runs of a table."""
+    plan = json.loads(whole_plan.report())
+    cells = {place: printed_cells(FOLDER, place) for place in TABLES}
+    return lambda name: beside(name, plan, cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "headings", "run", "numbers"),
+    [
+        ("table_main", ["CIFAR-10", "CIFAR-100", "ImageNet-100"], "digits/arb_d256", ["92.19", "69.57", "79.48"]),
+        ("table_main", ["CIFAR-10", "CIFAR-100", "ImageNet-100"], "digits/byol", ["92.61", "70.18", "80.09"]),
+        (
+            "table_tuned",
+            ["CIFAR-10", "CIFAR-100", "ImageNet-100"],
+            "digits/barlow_twins_d256_tuned",
+            ["89.57", "69.18", "78.62"],
+        ),
+        ("table2", ["ImageNet-1k"], "digits/arb_d32_half", ["49.95"]),
+        ("table2", ["ImageNet-1k"], "digits/arb_d32_half_tuned", ["49.95"]),
+        ("table3", ["CIFAR-100", "CIFAR-100"], "digits/direct_alignment", ["16.98", "1.10"]),
+        ("table4", ["ImageNet-100"], "digits/arb_l2", ["69.12"]),
+        ("table5", ["CIFAR-10", "CIFAR-100"], "digits/arb_instance_d32", None),
+    ],
+)
+def test_beside_a_run_stands_what_is_printed_in_its_place(printed_beside, name, headings, run, numbers):
+    found = printed_beside(name)
+    assert [data for data, _ in found.headings] == headings
+    if numbers is None:  # as the file has them
+        rows = [row for row in printed_cells(FOLDER, name) if (row["variant"], row["proj_dim"]) == ("instance", "256")]
+        numbers = [row["as_printed"] for row in rows if row["metric"] == "linear_top1"]
+    assert found.numbers[run] == numbers
+    of_digits = [block for block in blocks(table(name), beside=found) if block["dataset"] == run.partition("/")[0]]
+    shown = {row["run"]: row["beside"] for block in of_digits for row in block["rows"]}
+    assert shown[run] == numbers
+
+
+def test_of_a_run_that_the_paper_has_not_nothing_stands_beside(printed_beside):
+    found = printed_beside("table_main")
+    assert {"digits/random_encoder", "digits/supervised", "digits/direct_alignment"}.isdisjoint(found.numbers)
+    (block,) = (block for block in blocks(table("table_main"), beside=found) if block["dataset"] == "digits")
+    shown = {row["run"]: row["beside"] for row in block["rows"]}
+    assert shown["digits/supervised"] == ["", "", ""]
+    assert not any(block["beside"] for block in blocks(table("table_main")))
+    assert printed_beside("table_glyphs") == ([], {})
+
+
+def test_bold_is_as_printed():
+    for place in TABLES:
+        bold = [cell for cell in printed_cells(FOLDER, place) if cell["bold"] == "1"]
+        found = blocks(table(place.replace("table1", "table_main")), bold=bold)
+        shown = [cell for block in found for row in block["rows"] for cell in row["cells"] if cell and cell["bold"]]
+        keys = ("method", "proj_dim", "dataset", "metric")
+        told = sorted((*(cell[key] for key in keys), cell["paper"]) for cell in shown)
+        assert told == sorted((*(cell[key] for key in keys), cell["as_printed"]) for cell in bold) != []
+
+
+def test_data_sets_that_are_printed_alone_stand_side_by_side():
+    apart = blocks(table("table_main"))
+    joined, digits = side_by_side(apart)
+    assert (joined["dataset"], digits["dataset"]) == ("CIFAR-10, CIFAR-100, ImageNet-100", "digits")
+    assert joined["of"] == ["CIFAR-10", "CIFAR-10", "CIFAR-100", "CIFAR-100", "ImageNet-100", "ImageNet-100"]
+    for number, row in enumerate(joined["rows"]):
+        assert row["names"] == apart[0]["rows"][number]["names"]
+        assert row["cells"] == [cell for block in apart[:3] for cell in block["rows"][number]["cells"]]
+        assert [cell["dataset"] for cell in row["cells"]] == joined["of"]
+    assert joined["notes"] == [note for block in apart[:3] for note in block["notes"]]
+    # Not what was measured, nor what has other rows
+    apart[1]["measured"] = True
+    assert len(side_by_side(apart)) == 4
+    apart[1]["measured"] = False
+    apart[1]["rows"] = apart[1]["rows"][1:]
+    assert len(side_by_side(apart)) == 4
+
+
+def test_a_dimension_that_no_row_has_is_no_column():
+    of_paper, digits = blocks(table("table3"))
+    assert "d" not in of_paper["columns"]
+    assert "d" in digits["columns"]
+
+
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +284,7 @@ def test_what_is_seen_of_collapse():
         "In the paper, the standard deviation of Z is 0.760 with direct alignment and 0.967 with ARB at the last iteration"
         in caption
     )
-    assert "On the embedded digits" in caption
+    assert "On the bundled digits" in caption
     assert whole.count("the loss goes from") == 2
     spectra = table("spectra")
     assert "Direct alignment (d = 256) 1, before 30" in seen("spectra", spectra)[0]
@@ -213,7 +297,7 @@ def test_what_lacks_a_curve_is_passed_over(name):
     whole = table(name)
     alone = whole[(whole["method"] != "ARB") | (whole["paper"] != "")]
     assert "In the paper" in seen(name, alone)[0]
-    assert "ARB is" not in " ".join(re.findall(r"On the embedded digits.*", seen(name, alone)[0]))
+    assert "ARB is" not in " ".join(re.findall(r"On the bundled digits.*", seen(name, alone)[0]))
 
 
 def test_for_narrow_screens_two_panels_stand_side_by_side():

@@ -125,7 +125,7 @@ def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
 def render_summary(orderings: pd.DataFrame) -> str:
     """Return how many of the orderings of each table and figure were supported, at which settings, as plain text."""
     console = _console(SUMMARY_WIDTH)
-    counted = Table(title="How many of the orderings that a table or figure claims are found on the embedded data", box=SIMPLE)
+    counted = Table(title="How many of the orderings that a table or figure claims are found on the bundled data", box=SIMPLE)
     for heading in ("in", "what it says", "data", "settings"):
         counted.add_column(heading, no_wrap=True)
     for heading in VERDICTS:
@@ -186,7 +186,7 @@ def _measured(table: pd.DataFrame) -> list[dict[str, Any]]:
         if measured.empty:
             continue
         on_paper = dataset != "digits"
-        on = "the embedded digits"
+        on = "the bundled digits"
         if on_paper:
             generated = measured["note"].str.contains("GENERATED").any()
             on = f"GENERATED images in the format of {dataset}" if generated else dataset
@@ -221,7 +221,7 @@ def _orderings(orderings: pd.DataFrame) -> list[dict[str, Any]]:
     for dataset, rows in orderings.groupby("dataset", sort=False):
         if (rows["verdict"] == "not run").all():
             continue
-        on = "the embedded digits" if dataset == "digits" else DATASETS[dataset]
+        on = "the bundled digits" if dataset == "digits" else DATASETS[dataset]
         blocks.append({"on": on, "rows": [row | {"interval": interval(row)} for row in rows.to_dict("records")]})
     return blocks
 

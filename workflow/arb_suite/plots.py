@@ -1,4 +1,4 @@
-"""Figures 3 to 7 drawn: the paper's curves beside those of the embedded data, with a band for the 95% interval over seeds.
+"""Figures 3 to 7 drawn: the paper's curves beside those of the bundled data, with a band for the 95% interval over seeds.
 
 And, of this suite's own, the singular values of embeddings along the training.
 """
@@ -78,14 +78,14 @@ def draw(place: str, table: pd.DataFrame, narrow: bool = False) -> Figure:
     -------
     matplotlib.figure.Figure
         A column of panels for each metric: above the printed curves, below those
-        measured on the embedded data, and, where there are any, those at tuned
+        measured on the bundled data, and, where there are any, those at tuned
         settings. Narrow, and with more than two metrics, a row for each metric.
 
     """
     printed, measured = table[table["paper"] != ""], table[table["measured"] != ""]
     parts = [(f"{title(place)} of the paper ({printed['dataset'].iloc[0]})", printed, "paper")]
     for tuned, of in measured.groupby(measured["variant"] == "tuned"):
-        parts.append((f"measured, embedded digits{', tuned settings' if tuned else ''}", of, "measured"))
+        parts.append((f"measured, bundled digits{', tuned settings' if tuned else ''}", of, "measured"))
     columns = _metrics(printed, measured)
     turned = narrow and len(columns) > 2
     width, height = NARROW if narrow else WIDE

@@ -114,7 +114,7 @@ def _embedded_rows(method: str, variant: str, run: Mapping[str, Any] | None, met
     dimension = str(run["proj_dim"] or "") if run is not None else ""
     identity = {"method": method, "variant": variant, "proj_dim": dimension, "dataset": "digits", "pretrain_epochs": ""}
     if run is None:
-        not_run = "not run: this version has no settings for this method on the embedded data"
+        not_run = "not run: this version has no settings for this method on the bundled data"
     else:
         not_run = f"not run: left out by the choice of datasets or methods; {TARGET}"
     return [measured_row(identity, run, metric, "", metrics, not_run) for metric in EMBEDDED_METRICS]

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .cells import printed_file
+from .cells import TABLES, printed_file
 from .code_version import code_version
 from .gpus import visible_gpus
 from .jobs import PARENT, UserError, stop
@@ -198,7 +198,9 @@ class Plan:
         """Return what the report needs to know of the plan, as JSON."""
         modules = ("cells", "orderings", "page", "plots", "report")
         bundled = {name: self.config[name] for name in EMBEDDED}
-        return self._with_runs(self.configured, modules, orderings=self.config["orderings"], bundled=bundled)
+        counterparts = {place: self._entries(place) for place in self.config["counterparts"] if place in TABLES}
+        more = {"orderings": self.config["orderings"], "bundled": bundled, "counterparts": counterparts}
+        return self._with_runs(self.configured, modules, **more)
 
     def orderings(self) -> str:
         """Return what the orderings need to know of the plan, as JSON."""

@@ -4,17 +4,22 @@ const plainText = (element) => {
   for (const line of copy.querySelectorAll("br")) line.replaceWith(", ");
   return copy.textContent.trim().replace(/\s+/g, " ");
 };
+for (const table of document.querySelectorAll("table.data, table.tally")) {
+  table.setAttribute("role", "table");
+  for (const part of [table.tHead, ...table.tBodies, table.tFoot]) part?.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    for (const cell of row.cells) {
+      cell.setAttribute("role", cell.tagName === "TD" ? "cell" : cell.scope === "row" ? "rowheader" : "columnheader");
+    }
+  }
+}
 for (const table of document.querySelectorAll("table.data")) {
   const labels = [...table.tHead.rows[0].cells].map(plainText);
   table.classList.add("cards");
-  table.setAttribute("role", "table");
-  for (const part of [table.tHead, ...table.tBodies]) part.setAttribute("role", "rowgroup");
   for (const row of table.rows) {
-    row.setAttribute("role", "row");
     [...row.cells].forEach((cell, i) => {
-      const heads = cell.tagName === "TH";
-      cell.setAttribute("role", heads ? (cell.scope === "row" ? "rowheader" : "columnheader") : "cell");
-      if (heads) {
+      if (cell.tagName === "TH") {
         if (cell.dataset.sort) cell.dataset.label = labels[i];
         return;
       }

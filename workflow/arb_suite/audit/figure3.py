@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
+from ..cells import METHODS
 from ..printed import Printed, Row, number, only, value, where
 from .finding import Finding, decides, holds_if, listed
 
@@ -164,7 +165,7 @@ def panels_fit_a_dimension(printed: Printed) -> Finding:
         if all(views is not None for views in found.values()):
             fits.append(d)
             values = {method: points_of(*views, method, ridge) for method, views in found.items()}
-            texts = (f"{method} {', '.join(f'{point:.2f}' for point in found)}" for method, found in values.items())
+            texts = (f"{METHODS[method]} {', '.join(f'{point:.2f}' for point in found)}" for method, found in values.items())
             parts.append(
                 f"d = {d} fits: there are {n} x {d} embeddings with the first distance of embeddings, the first distance of"
                 f" bases and the first loss ({'; '.join(texts)})"

@@ -13,12 +13,15 @@ import yaml
 from matplotlib import pyplot as plt
 
 from ..audit.provenance import PUBLISHED_NAMES
+from ..cells import TABLES as PRINTED_TABLES
+from ..cells import printed_cells
 from ..code_version import commit
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
 from ..plots import draw, draw_spectra
 from ..printed import FOLDER, read_rows
 from . import claims as of_claims
+from .beside import beside
 from .compared import ordering_rows, ordering_tally
 from .drawings import DRAWINGS, svg
 from .findings import findings
@@ -26,7 +29,7 @@ from .notation import plain, told, typeset
 from .parts import Results, as_source, size_of
 from .runs import overview, read_runs
 from .seen import seen
-from .tables import blocks, effective_ranks
+from .tables import blocks, effective_ranks, side_by_side
 from .trained import described, measured_on
 
 __all__ = ["render"]
@@ -106,11 +109,16 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         chapters=None if decided is None else of_claims.chapters(decided, outline["chapters"]),
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES, outline["sides"]),
         drawings={key: _drawn(key) for key in DRAWINGS},
-        tables=[_table(results, name, title, cells, ranks) for name, title in TABLES.items()],
+        tables=[
+            _table(results, name, plan, cells, ranks) | _decided(outline["tables"].get(name), claims, rows) for name in TABLES
+        ],
         orderings=rows,
         remarks=remarks,
         ordered=None if rows is None else ordering_tally(rows),
-        figures={name: _figure(results, name, entry, claims, rows, usual) for name, entry in outline["figures"].items()},
+        figures={
+            name: _figure(results, name, entry, usual) | _decided(entry, claims, rows)
+            for name, entry in outline["figures"].items()
+        },
         audits={name: _rows(results, f"audit_{name}.csv") for name in AUDITS},
         redecided=None if redecided is None else of_claims.redecided(redecided),
         runs=runs,
@@ -134,28 +142,42 @@ def _drawn(key: str) -> dict[str, Any]:
     }
 
 
-def _table(results: Results, name: str, title: str, cells: pd.DataFrame | None, ranks: Mapping[str, str]) -> dict[str, Any]:
+def _table(
+    results: Results, name: str, plan: Mapping[str, Any], audited: pd.DataFrame | None, ranks: Mapping[str, str]
+) -> dict[str, Any]:
     table = results.table(f"{name}.csv")
-    return {"name": name, "title": title, "blocks": None if table is None else blocks(table, cells, ranks)}
+    if table is None:
+        return {"name": name, "title": TABLES[name], "blocks": None}
+    cells = {place: printed_cells(FOLDER, place) for place in PRINTED_TABLES}
+    bold = [cell for cell in cells.get(name.replace("table_main", "table1"), ()) if cell["bold"] == "1"]
+    found = blocks(table, audited, ranks, bold, beside(name, plan, cells))
+    return {"name": name, "title": TABLES[name], "blocks": side_by_side(found)}
+
+
+def _decided(
+    entry: Mapping[str, Any] | None, claims: pd.DataFrame | None, orderings: Sequence[Mapping[str, Any]] | None
+) -> dict[str, Any]:
+    """Return the claims about a table or figure and its orderings on the digits, each with its verdict."""
+    entry = entry or {"claims": [], "orderings": []}
+    verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
+    return {
+        "links": [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts],
+        "ordered": [
+            {"id": row["claim"], "verdict": row["verdict"]}
+            for row in orderings or ()
+            if row["claim"].split(".")[0] in entry["orderings"] and row["dataset"] == "digits"
+        ],
+    }
 
 
 def _figure(
     results: Results,
     name: str,
     entry: Mapping[str, Any],
-    claims: pd.DataFrame | None,
-    orderings: Sequence[Mapping[str, Any]] | None,
     usual: int,
 ) -> dict[str, Any]:
     of_paper = name.startswith("fig")
     title = f"Fig. {name[3:]}" if of_paper else "Singular values along the training"
-    verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
-    links = [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts]
-    ordered = [
-        {"id": row["claim"], "verdict": row["verdict"]}
-        for row in orderings or ()
-        if row["claim"].startswith(f"{entry['orderings']}.") and row["dataset"] == "digits"
-    ]
     says = entry["says"].strip()
     table, shown, more, narrow = results.table(f"{name}.csv"), "", "", None
     if table is not None:
@@ -171,8 +193,6 @@ def _figure(
         "seen": shown,
         "more": more,
         "alt": f"{title}: {says}{where} {re.split(r'; |[.] (?=[A-Z])', shown)[0]}".rstrip(". ") + ".",
-        "links": links,
-        "ordered": ordered,
         "source": source,
         "size": size_of(source),
         "narrow": narrow,

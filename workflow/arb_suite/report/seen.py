@@ -81,7 +81,7 @@ def _panels_are_one(points: pd.DataFrame) -> bool:
 
 
 def _lengths(name: str, table: pd.DataFrame, usual: int) -> Iterator[str]:
-    """Say how long the runs on the embedded digits were trained, where not all are or another time than is usual."""
+    """Say how long the runs on the bundled digits were trained, where not all are or another time than is usual."""
     if name not in POINTS:
         return
     runs = table[(table["measured"] != "") & (table["dataset"] == "digits")]
@@ -101,7 +101,7 @@ def _parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
     tuned = measured["variant"] == "tuned"
     found = [
         ("In the paper", printed, "paper"),
-        ("On the embedded digits", measured[embedded & ~tuned], "measured"),
+        ("On the bundled digits", measured[embedded & ~tuned], "measured"),
         ("At tuned settings there", measured[embedded & tuned], "measured"),
     ]
     yield from (part for part in found if len(part[1]))

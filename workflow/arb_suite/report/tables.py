@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from ..page import interval
+from .beside import Beside
 
-__all__ = ["METRICS", "blocks", "effective_ranks", "run_of", "take_remarks"]
+__all__ = ["METRICS", "blocks", "effective_ranks", "run_of", "side_by_side", "take_remarks"]
 
 METRICS = {
     "linear_top1": "linear top-1",
@@ -23,7 +24,11 @@ IDENTITY = {"method": "method", "variant": "variant", "setting": "setting", "pro
 
 
 def blocks(
-    table: pd.DataFrame, cells: pd.DataFrame | None = None, ranks: Mapping[str, str] | None = None
+    table: pd.DataFrame,
+    cells: pd.DataFrame | None = None,
+    ranks: Mapping[str, str] | None = None,
+    bold: Iterable[Mapping[str, str]] = (),
+    beside: Beside | None = None,
 ) -> list[dict[str, Any]]:
     """
     Turn a table of one row per number into blocks of one row per run.
@@ -36,30 +41,34 @@ def blocks(
         ``results/audit_cells.csv``: which printed numbers cannot be.
     ranks : mapping, optional
         From `effective_ranks`.
+    bold : iterable of mapping, optional
+        The cells that the paper prints so.
+    beside : Beside, optional
+        What the paper prints in the place of the runs.
 
     Returns
     -------
     list of dict
         By data set: ``dataset``; ``generated``, whether its images are; ``columns``, the
         headings of what tells the rows apart; ``variants``, by variant its methods where
-        each method has one, so that it needs no column; ``metrics``; ``printed`` and
-        ``measured``, whether there is any such number; ``ranked``, whether the effective
-        rank is known of each run that has a dimension; ``rows`` with ``names``, ``cells``
-        (None where there is no such number), ``run``, ``rank``, ``notes`` and ``remarks``;
-        ``shared`` and ``remarks``, see `take_remarks`; ``notes`` of all rows, where nothing
-        was measured; ``impossible``, whether any cell is marked so.
+        each method has one, so that it needs no column; ``metrics``, and ``of``, the data
+        set of each where a block has several; ``beside``, data set and metric of the
+        paper's numbers there are for rows; ``printed`` and ``measured``, whether there is
+        any such number; ``ranked``, whether the effective rank is known of each run that
+        has a dimension; ``rows`` with ``names``, ``cells`` (None where there is no such
+        number), ``beside``, ``run``, ``rank``, ``notes`` and ``remarks``; ``shared`` and
+        ``remarks``, see `take_remarks`; ``notes`` of all rows, where nothing was measured;
+        ``impossible`` and ``bold``, whether any cell is marked so.
 
     """
     found = []
     audited = [] if cells is None else cells.to_dict("records")
     impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
+    in_bold = {_identity(cell, "as_printed") for cell in bold}
     for dataset, of_data in table.groupby("dataset", sort=False):
         variants = _variants(of_data)
         columns = [
-            name
-            for name in IDENTITY
-            if name in of_data and (name in ("method", "proj_dim") or of_data[name].nunique() > 1)
-            if name != "variant" or not variants
+            name for name in IDENTITY if name in of_data and _tells(name, of_data[name]) and (name != "variant" or not variants)
         ]
         metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
         rows = []
@@ -67,15 +76,21 @@ def blocks(
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
                 by_metric = {
-                    cell["metric"]: cell | {"interval": interval(cell), "impossible": _identity(cell, "paper") in impossible}
+                    cell["metric"]: cell
+                    | {
+                        "interval": interval(cell),
+                        "impossible": _identity(cell, "paper") in impossible,
+                        "bold": _identity(cell, "paper") in in_bold,
+                    }
                     for cell in of_row.to_dict("records")
                 }
                 notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
                 shown = [by_metric.get(metric) for metric in metrics]
                 run = run_of(notes, dataset)
-                rows.append({"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")})
+                row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")}
+                rows.append(row | {"beside": _beside(run, beside)})
         measured = bool((of_data["measured"] != "").any())
-        with_dimension = [row for row in rows if row["names"][columns.index("proj_dim")]]
+        with_dimension = [row for row in rows if "proj_dim" in columns and row["names"][columns.index("proj_dim")]]
         ranked = bool(with_dimension) and all(row["rank"] for row in with_dimension)
         found.append(
             {
@@ -83,17 +98,57 @@ def blocks(
                 "generated": bool(of_data["note"].str.contains("GENERATED").any()),
                 "columns": [IDENTITY[name] for name in columns],
                 "metrics": [METRICS[metric] for metric in metrics],
+                "of": [""] * len(metrics),
+                "beside": [],
                 "printed": bool((of_data["paper"] != "").any()),
                 "measured": measured,
                 "rows": rows,
                 "impossible": any(cell and cell["impossible"] for row in rows for cell in row["cells"]),
+                "bold": any(cell and cell["bold"] for row in rows for cell in row["cells"]),
                 "notes": [] if measured else list(dict.fromkeys(note for row in rows for note in row["notes"])),
                 "variants": variants,
                 "ranked": ranked,
             }
             | take_remarks([_in_parts(row, ranked) for row in rows] if measured else [])
         )
+        if beside and any(any(row["beside"]) for row in rows):
+            found[-1]["beside"] = [(data, METRICS[metric]) for data, metric in beside.headings]
     return found
+
+
+def _beside(run: str | None, beside: Beside | None) -> list[str]:
+    return [] if beside is None else beside.numbers.get(run or "", [""] * len(beside.headings))
+
+
+def side_by_side(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make one of `blocks` that follow each other, have the same rows and hold nothing but what is printed."""
+    joined: list[dict[str, Any]] = []
+    for block in found:
+        last = joined[-1] if joined else None
+        if last is None or last["measured"] or block["measured"] or _rows_of(last) != _rows_of(block):
+            joined.append(block)
+            continue
+        of = [each or last["dataset"] for each in last["of"]]
+        rows = [row | {"cells": [*row["cells"], *more["cells"]]} for row, more in zip(last["rows"], block["rows"], strict=True)]
+        joined[-1] = last | {
+            "dataset": f"{last['dataset']}, {block['dataset']}",
+            "metrics": last["metrics"] + block["metrics"],
+            "of": of + [block["dataset"]] * len(block["metrics"]),
+            "rows": rows,
+            "notes": last["notes"] + block["notes"],
+            "impossible": last["impossible"] or block["impossible"],
+            "bold": last["bold"] or block["bold"],
+        }
+    return joined
+
+
+def _rows_of(block: Mapping[str, Any]) -> tuple[Any, ...]:
+    return block["columns"], [row["names"] for row in block["rows"]], block["variants"], block["generated"]
+
+
+def _tells(name: str, values: pd.Series) -> bool:
+    """Tell whether a column is shown: that of the method, a dimension where there is any, others where rows differ."""
+    return name == "method" or values.nunique() > 1 or (name == "proj_dim" and bool(values.any()))
 
 
 def _variants(table: pd.DataFrame) -> dict[str, list[str]]:

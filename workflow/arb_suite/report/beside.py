@@ -1,0 +1,66 @@
+"""Beside what was measured on bundled data: what the paper prints in the same place, on its own data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..cells import Cells, is_named
+from ..tables import EMBEDDED_METRICS
+
+__all__ = ["Beside", "beside"]
+
+# The tables of this suite that have the rows of another of the paper's
+PLACES = {"table_main": "table1", "table_tuned": "table1"}
+
+
+class Beside(NamedTuple):
+    """
+    Printed numbers, by the run that stands in their place.
+
+    Attributes
+    ----------
+    headings : list of (str, str)
+        The paper's data set and metric of each number.
+    numbers : dict
+        By the place of a run, data set and name, its numbers as printed; empty where the paper has none.
+
+    """
+
+    headings: list[tuple[str, str]]
+    numbers: dict[str, list[str]]
+
+
+def beside(name: str, plan: Mapping[str, Any], cells: Cells) -> Beside:
+    """
+    Find the printed numbers that runs on bundled data stand for.
+
+    Parameters
+    ----------
+    name : str
+        Of a table: ``table_main``, ``table2``.
+    plan : mapping
+        ``runs``, whose ``label`` and ``paper_dim`` name a row of Table 1, and ``counterparts``,
+        by table the runs and the columns of the printed cells; see `workflow.Plan`.
+    cells : mapping
+        By table, what is printed; see `cells.printed_cells`.
+
+    """
+    place = PLACES.get(name, name)
+    printed = cells.get(place, ())
+    headings = list(dict.fromkeys((cell["dataset"], cell["metric"]) for cell in printed if cell["metric"] in EMBEDDED_METRICS))
+    known = {(run["dataset"], run["name"]): run for run in plan["runs"]}
+    named = {entry["run"]: entry["printed"] for entry in plan["counterparts"].get(place, ())}
+    numbers = {}
+    for (dataset, run), entry in known.items():
+        if not entry["embedded"]:
+            continue
+        own = known.get((dataset, entry["tuned_of"]), entry)
+        row = {"method": own["label"], "proj_dim": str(own["paper_dim"])} if place == "table1" else named.get(run)
+        found = [_number(printed, row | {"dataset": data, "metric": metric}) for data, metric in headings if row]
+        if any(found):
+            numbers[f"{dataset}/{run}"] = found
+    return Beside(headings, numbers)
+
+
+def _number(cells: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> str:
+    found = [cell["as_printed"] for cell in cells if is_named(cell, columns)]
+    return found[0] if len(found) == 1 else ""
