@@ -1,4 +1,4 @@
-"""Training that starts collapsed: the suite's network, views, losses, optimiser and loop on the embedded digits, in float64.
+"""Training that starts collapsed: the suite's network, views, losses, optimiser and loop on the bundled digits, in float64.
 
 The output features start equal up to a perturbation: row i of the projector's last layer is w_1 + epsilon (w_i - w_1), with the
 w_i as initialised. With epsilon = 0 the features are equal and so are their gradients, whatever the views, so that they stay

@@ -109,7 +109,7 @@ def _training() -> str:
         f"{ranks[0]:.2f}, then {ranks[-1]:.2f}" for ranks, _ in (train_from(start, STEPS) for start in starts)
     )
     return (
-        "The suite's training (ARB, d = 32, two random views of the embedded digits), started with all output features equal:"
+        "The suite's training (ARB, d = 32, two random views of the bundled digits), started with all output features equal:"
         f" effective rank {equal} after {STEPS} steps; with these features perturbed by 1e-3, {perturbed}; direct alignment"
         f" from there, {direct}"
     )

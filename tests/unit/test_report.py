@@ -326,10 +326,11 @@ def test_readings_of_one_statement_are_told_from_statements(source, claims):
 
 def test_readings_in_several_rows_and_checks_that_are_no_sentences_are_counted(page, claims):
     printed, *others = tally(claims, OUTLINE["readings"], OUTLINE["labels"])
-    assert printed["no_sentences"] == ["P13", "P14", "P19", "P22"]
+    assert printed["no_sentences"] == {"P13": "holds", "P14": "refuted", "P19": "refuted", "P22": "refuted"}
+    assert "(P13, P14, P19, P22: 1 holds, 3 refuted)." in no_sentences([printed])
     assert no_sentences([printed]) in page.text
     assert no_sentences([printed]).startswith(f"Of the {printed['total']} that are printed, 4 are checks of printed numbers")
-    assert no_sentences([printed | {"no_sentences": []}]) == ""
+    assert no_sentences([printed | {"no_sentences": {}}]) == ""
     extra = sum(printed["statements"].values()) - printed["total_statements"]
     assert 0 < printed["several"] <= extra
     assert f"{printed['several']} have readings with different verdicts and stand in several rows" in page.text

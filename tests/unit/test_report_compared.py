@@ -83,7 +83,9 @@ def test_an_ordering_that_is_not_configured_is_shown_as_it_is_written(compared):
 def test_what_differs_comes_first_and_what_is_contradicted_is_named_once(compared):
     rows, _ = compared(table("orderings"))
     assert rows["digits", "Figure6.shuffle_g8"]["says"] == "With shuffle above without it: ARB, d = 256, 8 groups"
-    assert rows["digits", "release.divisor_d32"]["says"] == "Without divisor d (R2) above with it: ARB, d = 32"
+    assert rows["digits", "release.divisor_d32"]["says"] == "ARB above ARB with divisor d (R2): d = 32"
+    assert rows["digits", "Table4.no_batch_norm"]["says"] == "ARB above ARB (no BN in projector): d = 256"
+    assert rows["digits", "Table5.d32"]["says"] == "ARB above ARB (instance level): d = 32"
     assert rows["digits", "Figure4.d4"]["printed"] == "28.19"
     contradicted = ordering_tally(list(rows.values()))["contradicted"]
     names = [(row["dataset"], row["claim"].removesuffix(".tuned")) for row in contradicted]
@@ -92,6 +94,20 @@ def test_what_differs_comes_first_and_what_is_contradicted_is_named_once(compare
     assert also["Figure3.standard_deviation"] == "also tuned"
     alone = ordering_tally([row for row in rows.values() if row["settings"] == "customary"])["contradicted"]
     assert {row["also"] for row in alone} == {""}
+
+
+def test_orderings_that_the_tables_claim_are_counted_and_the_comparisons_behind_them(compared):
+    rows, _ = compared(table("orderings"))
+    counted = ordering_tally(list(rows.values()))
+    assert counted["opposite"] == ["Table 3"]  # which prints kNN above the linear probe
+    claimed = [row for row in rows.values() if re.match("Table|Figure", row["claim"]) and ".probe_arb" not in row["claim"]]
+    of_glyphs = [row for row in claimed if row["dataset"] == "glyphs"]
+    assert counted["counts"]["glyphs", "customary"].total() == len(of_glyphs)
+    # One measured difference stands in Tables 1 and 2 and in Figs. 4 and 5
+    assert (
+        counted["comparisons"]["glyphs", "customary"] == len({row["measured_difference"] for row in of_glyphs}) < len(of_glyphs)
+    )
+    assert counted["comparisons"]["digits", "customary"] < counted["counts"]["digits", "customary"].total()
 
 
 def test_notes_are_whole_though_shared_remarks_are_said_once(compared):
@@ -169,18 +185,21 @@ def test_beside_a_run_stands_what_is_printed_in_its_place(printed_beside, name, 
     if numbers is None:  # as the file has them
         rows = [row for row in printed_cells(FOLDER, name) if (row["variant"], row["proj_dim"]) == ("instance", "256")]
         numbers = [row["as_printed"] for row in rows if row["metric"] == "linear_top1"]
-    assert found.numbers[run] == numbers
+    assert [cell["as_printed"] for cell in found.cells[run]] == numbers
     of_digits = [block for block in blocks(table(name), beside=found) if block["dataset"] == run.partition("/")[0]]
-    shown = {row["run"]: row["beside"] for block in of_digits for row in block["rows"]}
-    assert shown[run] == numbers
+    shown = {row["run"]: row for block in of_digits for row in block["rows"]}
+    assert [cell["paper"] for cell in shown[run]["beside"]] == numbers
+    dims = {"digits/arb_d256": "2048", "digits/byol": "4096", "digits/arb_d32_half": "256", "digits/direct_alignment": ""}
+    if run in dims:
+        assert shown[run]["paper_dim"] == dims[run]
 
 
 def test_of_a_run_that_the_paper_has_not_nothing_stands_beside(printed_beside):
     found = printed_beside("table_main")
-    assert {"digits/random_encoder", "digits/supervised", "digits/direct_alignment"}.isdisjoint(found.numbers)
+    assert {"digits/random_encoder", "digits/supervised", "digits/direct_alignment"}.isdisjoint(found.cells)
     (block,) = (block for block in blocks(table("table_main"), beside=found) if block["dataset"] == "digits")
     shown = {row["run"]: row["beside"] for row in block["rows"]}
-    assert shown["digits/supervised"] == ["", "", ""]
+    assert shown["digits/supervised"] == [None, None, None]
     assert not any(block["beside"] for block in blocks(table("table_main")))
     assert printed_beside("table_glyphs") == ([], {})
 

@@ -35,6 +35,10 @@ addEventListener("load", () => {
     lost: [...page.querySelectorAll('a[href^="#"]')].map((link) => link.hash.slice(1)).filter((id) => !ids.includes(id)),
     claims: [...page.querySelectorAll("article.claim")].map((claim) => [claim.id, claim.querySelector(".verdict").innerText]),
     pictures: [...page.images].filter((image) => !(image.complete && image.naturalWidth > 0)).length,
+    cut: [...page.querySelectorAll("table.data")]
+      .filter((table) => table.getBoundingClientRect().right > page.documentElement.clientWidth + 1)
+      .map((table) => table.caption.textContent),
+    commas: [...page.querySelectorAll("[data-label]")].map((cell) => cell.dataset.label).filter((text) => text.includes(",,")),
     sideways: [...page.querySelectorAll(".scroll")].filter((place) => place.scrollWidth > place.clientWidth + 1).length,
     unlabelled: [...page.querySelectorAll("table.data tbody td")]
       .filter((cell) => !cell.dataset.label && cell.textContent.trim()).length,
@@ -135,6 +139,7 @@ def test_it_fits_the_screen_and_works(page, tmp_path, width):
     assert found["unlabelled"] == 0
     assert found["unknown"] == 0  # parts of tables whose role is not said
     assert found["broken"] == []  # formulas in two lines
+    assert found["commas"] == []
     before, while_printing, after = found["printed"]
     assert before == after > 10
     assert while_printing == 0
@@ -169,6 +174,13 @@ def test_it_prints_whole_and_in_few_pages(page, tmp_path):
     subprocess.run(asked, capture_output=True, timeout=120, check=True)
     pages = len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
     assert 10 < pages <= 25
+
+
+def test_no_table_is_cut_off_in_print(page, tmp_path):
+    printed = page.replace("@media print", "@media all")
+    assert printed != page
+    found, _ = browse(printed, tmp_path, round((210 - 2 * 14) / 25.4 * 96))  # A4 without the margins, at 96 dots an inch
+    assert found["cut"] == []
 
 
 def test_words_are_dark_enough_on_their_ground():

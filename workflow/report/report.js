@@ -1,8 +1,8 @@
 // On a narrow screen a row is a card and shows the headings beside its cells. What a table is to a screen reader is said, for a card is no table.
 const plainText = (element) => {
   const copy = element.cloneNode(true);
-  for (const line of copy.querySelectorAll("br")) line.replaceWith(", ");
-  return copy.textContent.trim().replace(/\s+/g, " ");
+  for (const line of copy.querySelectorAll("br")) line.replaceWith(line.closest(".unit") ? " " : ", ");
+  return copy.textContent.trim().replace(/\s+/g, " ").replace(", (", " (");
 };
 for (const table of document.querySelectorAll("table.data, table.tally")) {
   table.setAttribute("role", "table");

@@ -20,13 +20,13 @@ class Beside(NamedTuple):
     ----------
     headings : list of (str, str)
         The paper's data set and metric of each number.
-    numbers : dict
-        By the place of a run, data set and name, its numbers as printed; empty where the paper has none.
+    cells : dict
+        By the place of a run, data set and name, the printed cells, None where the paper has none.
 
     """
 
     headings: list[tuple[str, str]]
-    numbers: dict[str, list[str]]
+    cells: dict[str, list[Mapping[str, str] | None]]
 
 
 def beside(name: str, plan: Mapping[str, Any], cells: Cells) -> Beside:
@@ -49,18 +49,18 @@ def beside(name: str, plan: Mapping[str, Any], cells: Cells) -> Beside:
     headings = list(dict.fromkeys((cell["dataset"], cell["metric"]) for cell in printed if cell["metric"] in EMBEDDED_METRICS))
     known = {(run["dataset"], run["name"]): run for run in plan["runs"]}
     named = {entry["run"]: entry["printed"] for entry in plan["counterparts"].get(place, ())}
-    numbers = {}
+    of_runs = {}
     for (dataset, run), entry in known.items():
         if not entry["embedded"]:
             continue
         own = known.get((dataset, entry["tuned_of"]), entry)
         row = {"method": own["label"], "proj_dim": str(own["paper_dim"])} if place == "table1" else named.get(run)
-        found = [_number(printed, row | {"dataset": data, "metric": metric}) for data, metric in headings if row]
+        found = [_cell(printed, row | {"dataset": data, "metric": metric}) for data, metric in headings if row]
         if any(found):
-            numbers[f"{dataset}/{run}"] = found
-    return Beside(headings, numbers)
+            of_runs[f"{dataset}/{run}"] = found
+    return Beside(headings, of_runs)
 
 
-def _number(cells: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> str:
-    found = [cell["as_printed"] for cell in cells if is_named(cell, columns)]
-    return found[0] if len(found) == 1 else ""
+def _cell(cells: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> Mapping[str, str] | None:
+    found = [cell for cell in cells if is_named(cell, columns)]
+    return found[0] if len(found) == 1 else None

@@ -1,6 +1,7 @@
 """The claims as the report shows them: counted, found by their IDs, and in chapters."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -75,7 +76,7 @@ def tally(claims: pd.DataFrame, readings: Sequence[str], labels: Sequence[Mappin
         By source: ``counts``, how many have each verdict; ``statements``, of how many
         statements these are readings; ``total`` and ``total_statements``; ``several``, how
         many statements have readings with different verdicts, and so stand in several rows;
-        ``no_sentences``, the IDs of those that are no sentences of the paper.
+        ``no_sentences``, by ID the verdicts of those that are no sentences of the paper.
 
     """
     statement = claims["id"].map(lambda identity: next((each for each in readings if re.fullmatch(each, identity)), identity))
@@ -93,7 +94,9 @@ def tally(claims: pd.DataFrame, readings: Sequence[str], labels: Sequence[Mappin
                 "total": int(of_source.sum()),
                 "total_statements": statement[of_source].nunique(),
                 "several": int((claims["verdict"][of_source].groupby(statement[of_source]).nunique() > 1).sum()),
-                "no_sentences": [identity for identity in claims["id"][of_source] if identity in labelled],
+                "no_sentences": {
+                    row["id"]: row["verdict"] for row in claims[of_source].to_dict("records") if row["id"] in labelled
+                },
             }
         )
     return counted
@@ -213,11 +216,15 @@ def summary(
 
 
 def no_sentences(tallied: Sequence[Mapping[str, Any]]) -> str:
-    """Say how many claims that count as printed are no sentences of the paper."""
+    """Say how many claims that count as printed are no sentences of the paper, and how they were decided."""
     (printed,) = (row for row in tallied if row["source"] == "printed")
-    ids = printed["no_sentences"]
-    what = "are checks of printed numbers, not sentences" if len(ids) != 1 else "is a check of printed numbers, not a sentence"
-    return f"Of the {printed['total']} that are printed, {len(ids)} {what} ({', '.join(ids)})." if ids else ""
+    found = printed["no_sentences"]
+    what = (
+        "are checks of printed numbers, not sentences" if len(found) != 1 else "is a check of printed numbers, not a sentence"
+    )
+    counts = Counter(found.values())
+    decided = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    return f"Of the {printed['total']} that are printed, {len(found)} {what} ({', '.join(found)}: {decided})." if found else ""
 
 
 def redecided(table: pd.DataFrame) -> dict[str, Any]:

@@ -141,16 +141,15 @@ def _says(titles: Sequence[str], metric: str, more: Sequence[str]) -> str:
     shared = [part for part in of_left if part in of_right]
     own = [[part for part in parts if part not in shared] for parts in (of_left, of_right)]
     over = " above ".join(_side(name, parts) for name, parts in zip((left, right), own, strict=True))
-    if left == right and bool(own[0]) != bool(own[1]):  # what differs comes first
-        with_it = ", ".join(own[0] or own[1])
-        over = f"With {with_it} above without it" if own[0] else f"Without {with_it} above with it"
-        over, shared = over.replace("With with ", "With "), [left, *shared]
+    if left == right and not own[1] and own[0][:1] == ["with shuffle"]:  # what differs comes first
+        over, shared = "With shuffle above without it", [left, *shared]
     said = [part for part in shared if not (metric and part == "kNN")] + [*more] + ([metric] if metric else [])
     return f"{over}: {', '.join(said)}" if said else over
 
 
 def _side(name: str, own: Sequence[str]) -> str:
-    return f"{name} ({', '.join(own)})" if own else name
+    said = ", ".join(own)
+    return (f"{name} with {said}" if "(" in said else f"{name} ({said})") if own else name
 
 
 def _cell(claim: Ordering, cells: Cells) -> str:
@@ -168,11 +167,25 @@ def _cell(claim: Ordering, cells: Cells) -> str:
 
 
 def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many orderings of the paper's claims have each verdict, by data and settings, and those contradicted."""
-    printed = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
+    """
+    Count the orderings that tables and figures claim, those left out whose printed numbers say the opposite.
+
+    Returns
+    -------
+    dict
+        ``counts``, by data and settings how many have each verdict; ``comparisons``, likewise
+        how many comparisons of measurements these are, as one can stand in several places;
+        ``contradicted``, the rows of those; ``opposite``, the places of what was left out.
+
+    """
+    decided = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
+    printed = [row for row in decided if not row["paper_difference"].startswith("-")]
     counted: dict[tuple[str, str], Counter] = {}
+    compared: dict[tuple[str, str], set[tuple[str, ...]]] = {}
     for row in printed:
-        counted.setdefault((row["dataset"], row["settings"]), Counter())[row["verdict"]] += 1
+        key = (row["dataset"], row["settings"])
+        counted.setdefault(key, Counter())[row["verdict"]] += 1
+        compared.setdefault(key, set()).add((*row["runs"], *_metrics(row)))
     found: dict[str, dict[str, Any]] = {}
     for row in printed:
         if row["verdict"] == "contradicted":
@@ -181,4 +194,9 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         first = found.get(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}")
         if first and row["verdict"] == "contradicted" and row["claim"] != first["claim"]:
             first["also"] = "also tuned"
-    return {"counts": counted, "contradicted": list(found.values())}
+    return {
+        "counts": counted,
+        "comparisons": {key: len(each) for key, each in compared.items()},
+        "contradicted": list(found.values()),
+        "opposite": list(dict.fromkeys(row["place"] for row in decided if row not in printed)),
+    }

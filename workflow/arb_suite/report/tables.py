@@ -56,15 +56,21 @@ def blocks(
         paper's numbers there are for rows; ``printed`` and ``measured``, whether there is
         any such number; ``ranked``, whether the effective rank is known of each run that
         has a dimension; ``rows`` with ``names``, ``cells`` (None where there is no such
-        number), ``beside``, ``run``, ``rank``, ``notes`` and ``remarks``; ``shared`` and
-        ``remarks``, see `take_remarks`; ``notes`` of all rows, where nothing was measured;
-        ``impossible`` and ``bold``, whether any cell is marked so.
+        number), ``beside``, likewise, ``paper_dim``, the dimension of these, ``run``, ``rank``,
+        ``notes`` and ``remarks``; ``shared`` and ``remarks``, see `take_remarks`; ``notes`` of
+        all rows, where nothing was measured; ``impossible`` and ``bold``, whether any cell is
+        marked so.
 
     """
     found = []
     audited = [] if cells is None else cells.to_dict("records")
     impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
     in_bold = {_identity(cell, "as_printed") for cell in bold}
+
+    def marked(cell: Mapping[str, str]) -> dict[str, Any]:
+        own = _identity(cell, "paper")
+        return {**cell, "impossible": own in impossible, "bold": own in in_bold}
+
     for dataset, of_data in table.groupby("dataset", sort=False):
         variants = _variants(of_data)
         columns = [
@@ -75,20 +81,15 @@ def blocks(
         for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
-                by_metric = {
-                    cell["metric"]: cell
-                    | {
-                        "interval": interval(cell),
-                        "impossible": _identity(cell, "paper") in impossible,
-                        "bold": _identity(cell, "paper") in in_bold,
-                    }
-                    for cell in of_row.to_dict("records")
-                }
+                by_metric = {cell["metric"]: marked(cell) | {"interval": interval(cell)} for cell in of_row.to_dict("records")}
                 notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
                 shown = [by_metric.get(metric) for metric in metrics]
                 run = run_of(notes, dataset)
                 row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")}
-                rows.append(row | {"beside": _beside(run, beside)})
+                there = beside.cells.get(run or "", [None] * len(beside.headings)) if beside else []
+                there = [cell and marked(cell | {"paper": cell["as_printed"]}) for cell in there]
+                dims = {cell["proj_dim"] for cell in there if cell and cell["proj_dim"]}
+                rows.append(row | {"beside": there, "paper_dim": dims.pop() if len(dims) == 1 else ""})
         measured = bool((of_data["measured"] != "").any())
         with_dimension = [row for row in rows if "proj_dim" in columns and row["names"][columns.index("proj_dim")]]
         ranked = bool(with_dimension) and all(row["rank"] for row in with_dimension)
@@ -103,8 +104,8 @@ def blocks(
                 "printed": bool((of_data["paper"] != "").any()),
                 "measured": measured,
                 "rows": rows,
-                "impossible": any(cell and cell["impossible"] for row in rows for cell in row["cells"]),
-                "bold": any(cell and cell["bold"] for row in rows for cell in row["cells"]),
+                "impossible": any(cell and cell["impossible"] for row in rows for cell in row["cells"] + row["beside"]),
+                "bold": any(cell and cell["bold"] for row in rows for cell in row["cells"] + row["beside"]),
                 "notes": [] if measured else list(dict.fromkeys(note for row in rows for note in row["notes"])),
                 "variants": variants,
                 "ranked": ranked,
@@ -114,10 +115,6 @@ def blocks(
         if beside and any(any(row["beside"]) for row in rows):
             found[-1]["beside"] = [(data, METRICS[metric]) for data, metric in beside.headings]
     return found
-
-
-def _beside(run: str | None, beside: Beside | None) -> list[str]:
-    return [] if beside is None else beside.numbers.get(run or "", [""] * len(beside.headings))
 
 
 def side_by_side(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
