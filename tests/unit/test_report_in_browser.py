@@ -37,7 +37,7 @@ addEventListener("load", () => {
     pictures: [...page.images].filter((image) => !(image.complete && image.naturalWidth > 0)).length,
     cut: [...page.querySelectorAll("table.data")]
       .filter((table) => table.getBoundingClientRect().right > page.documentElement.clientWidth + 1)
-      .map((table) => table.caption.textContent),
+      .map((table) => `${table.caption.textContent}: ${Math.round(table.getBoundingClientRect().right)}`),
     commas: [...page.querySelectorAll("[data-label]")].map((cell) => cell.dataset.label).filter((text) => text.includes(",,")),
     sideways: [...page.querySelectorAll(".scroll")].filter((place) => place.scrollWidth > place.clientWidth + 1).length,
     unlabelled: [...page.querySelectorAll("table.data tbody td")]
@@ -179,7 +179,7 @@ def test_it_prints_whole_and_in_few_pages(page, tmp_path):
 def test_no_table_is_cut_off_in_print(page, tmp_path):
     printed = page.replace("@media print", "@media all")
     assert printed != page
-    found, _ = browse(printed, tmp_path, round((210 - 2 * 14) / 25.4 * 96))  # A4 without the margins, at 96 dots an inch
+    found, _ = browse(printed, tmp_path, round((210 - 2 * 12) / 25.4 * 96))  # A4 without the margins, at 96 dots an inch
     assert found["cut"] == []
 
 
