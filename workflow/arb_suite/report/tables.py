@@ -61,8 +61,8 @@ def blocks(
         ``impossible`` and ``bold``, whether any cell is marked so.
 
     """
-    found = []
-    audited = [] if cells is None else cells.to_dict("records")
+    found: list[dict[str, Any]] = []
+    audited = [] if cells is None else cells.to_dict("records", into=dict)
     impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
     in_bold = {_identity(cell, "as_printed") for cell in bold}
     for dataset, of_data in table.groupby("dataset", sort=False):
@@ -71,7 +71,7 @@ def blocks(
             name for name in IDENTITY if name in of_data and _tells(name, of_data[name]) and (name != "variant" or not variants)
         ]
         metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
-        rows = []
+        rows: list[dict[str, Any]] = []
         for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
@@ -82,12 +82,12 @@ def blocks(
                         "impossible": _identity(cell, "paper") in impossible,
                         "bold": _identity(cell, "paper") in in_bold,
                     }
-                    for cell in of_row.to_dict("records")
+                    for cell in of_row.to_dict("records", into=dict)
                 }
-                notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
+                notes: list[str] = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
                 shown = [by_metric.get(metric) for metric in metrics]
-                run = run_of(notes, dataset)
-                row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")}
+                run = run_of(notes, str(dataset))
+                row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run or "", "")}
                 rows.append(row | {"beside": _beside(run, beside)})
         measured = bool((of_data["measured"] != "").any())
         with_dimension = [row for row in rows if "proj_dim" in columns and row["names"][columns.index("proj_dim")]]
