@@ -121,10 +121,10 @@ def _points(
 ) -> Iterator[tuple[str, int | None, Sequence[float]]]:
     """Yield metric, x where it is not one for the whole run, and the values by seed."""
     if place == "fig3":
-        trace = traces.get((run["dataset"], run["name"]))
-        for panel in PANELS:
-            for iteration, of in () if trace is None else trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
-                yield panel, cast(int, iteration), of[panel].to_list()
+        if (trace := traces.get((run["dataset"], run["name"]))) is not None:
+            for panel in PANELS:
+                for iteration, of in trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
+                    yield panel, cast(int, iteration), of[panel].to_list()
         return
     own = metrics[(metrics["dataset"] == run["dataset"]) & (metrics["run"] == run["name"])]
     for metric in EMBEDDED_METRICS:

@@ -61,7 +61,7 @@ def write_csv(path: Path, frame: Any) -> None:
 def write_npz(path: Path, /, **arrays: np.ndarray) -> None:
     """Write arrays to an npz archive; numpy dates its members 1980, so the same arrays give the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # numpy's types see its option among any names
+        np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # any name may be its option's
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -45,7 +45,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "SimCLR": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "Direct alignment": {"color": "#CC79A7", "marker": "D", "linestyle": "--"},
 }
-STYLE: dict[Any, object] = {
+STYLE: dict[Any, object] = {  # with keys of a type that older versions of matplotlib do not name
     "font.size": 9,
     "xtick.labelsize": 7.5,
     "axes.spines.top": False,

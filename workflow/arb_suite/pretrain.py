@@ -102,7 +102,7 @@ def train(
         raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
     set_precision(method, compute.precision)
     if world_size() > 1:
-        globalise_batch_norm(method)  # in it
+        globalise_batch_norm(method)  # in place
     optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
     # its own, so that more views do not change the first. All of them are on CPU, so that a GPU sees the same views.

@@ -22,7 +22,7 @@ __all__ = [
     "t_interval",
 ]
 
-Values = Sequence[float] | np.ndarray
+Values = Sequence[float] | np.ndarray  # one per seed
 LEVEL = 0.95
 LEAST_SEEDS = 3
 WIDEST_HALF_WIDTH = 1.0

@@ -174,7 +174,7 @@ def baselines_are_as_published(printed: Printed) -> Finding:
     widest = _widest(baseline_cells(printed))
     narrow = [source for source in neither if id(source.cell) not in widest]
     apart = [(s.gap, s.cell, s.nearest) for s in neither if s.gap is not None and s.nearest is not None and s not in narrow]
-    furthest = sorted(apart, key=lambda pair: -abs(pair[0]))
+    furthest = sorted(apart, key=lambda entry: -abs(entry[0]))
     gaps = listed((f"{_name(cell)} {number(cell)}, published {number(own)}" for _, cell, own in furthest), most=6) or "none"
     ranking = best_of_columns(with_published(printed))
     kept = [place for place, arb, other in ranking if value(other) < value(arb)]
