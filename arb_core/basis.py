@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+from torch.linalg import LinAlgError
 
 from .inverse_root import UNIT_ROUNDOFF, by_eigenvalues, by_products, error_of, inverse_root, rounding_of, signs
 from .scaling import check_embeddings

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+from torch.linalg import LinAlgError
 
 from .basis import TOLERANCES, nearest_orthonormal_basis
 from .inverse_root import by_eigenvalues, error_of, rounding_of

@@ -62,7 +62,7 @@ def printed_cells(folder: Path, place: str) -> list[Row]:
     """
     if place in TABLES:
         return [row for row in read_rows(printed_file(folder, place)) if row["table"] == place]
-    cells = []
+    cells: list[Row] = []
     for row in read_rows(printed_file(folder, place)):
         if row.get("method") == "dashed_line":  # a line of the plot, no curve
             continue
@@ -90,7 +90,8 @@ def is_named(cell: Mapping[str, str], columns: Mapping[str, str]) -> bool:
 
 def metric_of(ordering: Ordering, side: str) -> str:
     """Return what one side of an ordering is measured in."""
-    return ordering.get(f"{side}_metric", ordering["metric"])
+    metric: str = ordering.get(f"{side}_metric", ordering["metric"])
+    return metric
 
 
 def printed_sides(ordering: Ordering, cells: Cells) -> list[Mapping[str, str]]:

@@ -40,9 +40,10 @@ KINDS = {
 def read_schema(path: Path) -> dict[str, Any]:
     """Read a schema below the current folder, or say where to stand."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        schema: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error}); run from the root of a clone of the repository") from error
+    return schema
 
 
 def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
@@ -61,7 +62,7 @@ def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
         raise UserError(f"configuration: {place}: {_in_words(error)}")
 
 
-def _in_words(error: jsonschema.ValidationError) -> str:
+def _in_words(error: Any) -> str:  # a ValidationError, whose types allow all that it has to be unset
     """Say what is wrong as the user's file has it: keys and values, no schema."""
     if error.validator == "type":
         allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
@@ -73,7 +74,8 @@ def _in_words(error: jsonschema.ValidationError) -> str:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{', '.join(missing)} is required, but not given"
-    return error.message
+    message: str = error.message
+    return message
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -90,7 +92,7 @@ def check_method(where: str, run: Mapping[str, Any], schemas: Mapping[str, Any])
 
 def check_dataset(dataset: str, settings: Mapping[str, Any]) -> None:
     """Refuse what no schema can: settings of a data set that do not fit each other."""
-    ranges = {}
+    ranges: dict[str, Sequence[float]] = {}
     for view, of in settings["views"].items():
         names = ("crop_area", "crop_aspect", *(["blur_sigma"] if "blur_sigma" in of else []))
         ranges |= {f"views.{view}.{name}": of[name] for name in names}
@@ -150,7 +152,8 @@ def check_views(where: str, views: Sequence[str], known: Mapping[str, Any]) -> N
 
 def n_images(settings: Mapping[str, Any], splits: Sequence[str]) -> int:
     """Return how many images some splits of a data set have."""
-    return sum(settings["data"]["sources"][split] for split in splits) * settings["data"].get("renders", 1)
+    count: int = sum(settings["data"]["sources"][split] for split in splits) * settings["data"].get("renders", 1)
+    return count
 
 
 def check_sizes(

@@ -176,13 +176,9 @@ def _download(reader: Any, home: Path, title: str, report: Callable[..., None]) 
 
 def _read(reader: Any, home: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Read verified files through torchvision, whose own check of the MD5, a second one, is left out."""
-
-    class Verified(reader):
-        train_list = [(name, None) for name, _ in reader.train_list]  # noqa: RUF012
-        test_list = [(name, None) for name, _ in reader.test_list]  # noqa: RUF012
-        meta = {**reader.meta, "md5": None}  # noqa: RUF012
-
-    train, test = Verified(home, train=True), Verified(home, train=False)
+    lists = {name: [(file, None) for file, _ in getattr(reader, name)] for name in ("train_list", "test_list")}
+    verified = type("Verified", (reader,), {**lists, "meta": {**reader.meta, "md5": None}})
+    train, test = verified(home, train=True), verified(home, train=False)
     images = np.ascontiguousarray(np.concatenate([train.data, test.data]))
     labels = np.array([*train.targets, *test.targets], dtype=np.int64)
     split = np.repeat(np.array([SPLITS.index("train"), SPLITS.index("test")], np.int8), [len(train), len(test)])

@@ -64,7 +64,7 @@ def dependencies(module: str) -> list[str]:
     """
     package = module.rpartition(".")[0]
     above = package.rpartition(".")[0]
-    found, beyond = [module], []
+    found, beyond = [module], list[str]()
     for known in found:  # it grows meanwhile
         for name in _imported(known):
             into = {package: found, above: beyond}.get(name.rpartition(".")[0])

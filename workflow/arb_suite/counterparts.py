@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -85,8 +85,8 @@ def counterpart(
         beside = f"; {title(place)} has it at {stands_for}" if stands_for else ""
         note = f"the paper has no such data: compare the order, not the level; {run['protocol']}{beside}{remark}"
         measured = _points(place, run, metrics, traces)
-        for metric, at, values in measured:
-            rows.append(identity | ({x: str(at)} if at is not None else {}) | _measured(metric, values, run, note))
+        for metric, at, by_seed in measured:
+            rows.append(identity | ({x: str(at)} if x and at is not None else {}) | _measured(metric, by_seed, run, note))
         if not run["selected"]:
             left_out = "not run: left out by the choice of datasets or methods"
             rows.append(identity | {"metric": EMBEDDED_METRICS[0], "n_seeds": "0", "verdict": "not run", "note": left_out})
@@ -121,10 +121,10 @@ def _points(
 ) -> Iterator[tuple[str, int | None, Sequence[float]]]:
     """Yield metric, x where it is not one for the whole run, and the values by seed."""
     if place == "fig3":
-        trace = traces.get((run["dataset"], run["name"]))
-        for panel in PANELS if trace is not None else ():
-            for iteration, of in trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
-                yield panel, iteration, of[panel].to_list()
+        if (trace := traces.get((run["dataset"], run["name"]))) is not None:
+            for panel in PANELS:
+                for iteration, of in trace[trace["iteration"] % EVERY == 0].groupby("iteration"):
+                    yield panel, cast(int, iteration), of[panel].to_list()
         return
     own = metrics[(metrics["dataset"] == run["dataset"]) & (metrics["run"] == run["name"])]
     for metric in EMBEDDED_METRICS:

@@ -109,7 +109,8 @@ def decode_jpegs(contents: Sequence[bytes], longest: int | None, device: torch.d
 
 def _decode_jpeg(encoded: Tensor, place: torch.device) -> Tensor | None:
     try:
-        return torchvision.io.decode_jpeg(encoded, torchvision.io.ImageReadMode.RGB, place)
+        image: Tensor = torchvision.io.decode_jpeg(encoded, torchvision.io.ImageReadMode.RGB, place)
+        return image
     except RuntimeError as error:
         if any(words in str(error) for words in OF_THE_MACHINE):
             reason = str(error).splitlines()[0]

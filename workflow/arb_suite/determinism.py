@@ -29,4 +29,5 @@ def compute_deterministically(threads: int, device: torch.device | None = None) 
         torch.backends.cudnn.allow_tf32 = False
     torch.use_deterministic_algorithms(True, warn_only=on_gpu)
     # What nothing has been written to is not read here; filling it costs time in every operation.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # torch makes the attribute when it is imported, where mypy does not see it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -31,10 +31,11 @@ class Encoder(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, C, H, W) images to (B, features), float32."""
+        forward: Callable[[Tensor], Tensor] = super().forward
         if self.precision == torch.float32:
-            return super().forward(images)
+            return forward(images)
         with torch.autocast(images.device.type, self.precision):
-            return super().forward(images).float()
+            return forward(images).float()
 
 
 def set_precision(model: nn.Module, precision: torch.dtype) -> None:

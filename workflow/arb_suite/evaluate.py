@@ -86,7 +86,7 @@ def linear_probe(
         sigma, mean = torch.std_mean(features, dim=0, correction=0)
         sigma = torch.where(sigma > 0, sigma, 1.0)  # a dead feature is zero everywhere and carries nothing
         features = (features - mean) / sigma
-    probe = nn.utils.skip_init(nn.Linear, features.shape[1], classes, device=features.device)
+    probe: nn.Linear = nn.utils.skip_init(nn.Linear, features.shape[1], classes, device=features.device)
     nn.init.zeros_(probe.weight)
     nn.init.zeros_(probe.bias)
     optimizer = torch.optim.SGD(
@@ -106,8 +106,8 @@ def linear_probe(
             schedule.step()
     if settings["standardise"]:
         with torch.no_grad():  # fold it into the weights
-            probe.weight /= sigma
-            probe.bias -= probe.weight @ mean
+            probe.weight.div_(sigma)
+            probe.bias.sub_(probe.weight @ mean)
     return probe
 
 

@@ -129,7 +129,7 @@ class FileSet:
 
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
-        coming, waiting = iter(order), deque()
+        coming, waiting = iter(order), deque[Future[Batch]]()
         try:
             waiting.extend(self._submit(pool, chosen) for chosen in islice(coming, self.ahead))
             while waiting:
@@ -195,7 +195,7 @@ class FileSet:
         advice = f"restore it, then delete {self.listing} and give the command again to check all files{how}"
         return UserError(f"{printable(str(path))} {problem}; {advice}")
 
-    def _submit(self, pool: ThreadPoolExecutor, chosen: Tensor) -> Future:
+    def _submit(self, pool: ThreadPoolExecutor, chosen: Tensor) -> Future[Batch]:
         """Let the images of a batch be decoded, each by itself, and then the batch be put together."""
         if chosen.ndim != 1 or not len(chosen) or chosen.min() < 0 or chosen.max() >= len(self):
             raise UserError(f"a batch of the indices {chosen.tolist()}; give one or more of 0 to {len(self) - 1}")
@@ -204,13 +204,13 @@ class FileSet:
         # that it waits for no one who waits for it.
         return pool.submit(self._assemble, images, chosen.cpu())
 
-    def _assemble(self, decoding: Sequence[Future], chosen: Tensor) -> Batch:
+    def _assemble(self, decoding: Sequence[Future[Tensor | bytes]], chosen: Tensor) -> Batch:
         """Put images, once they are there, into a batch: in CPU memory, or on the GPU where torchvision decodes."""
-        images = [future.result() for future in decoding]
+        results = [future.result() for future in decoding]
         on_gpu = torch.device(self.device).type == "cuda"
         decodes = on_gpu and self.decoder == "torchvision"
         with alone_on(self.device) if decodes else nullcontext():
-            images = self._all_decoded(images, chosen)
+            images = self._all_decoded(results, chosen)
             sizes = torch.tensor([image.shape[1:] for image in images], pin_memory=on_gpu)
             where = {"device": self.device} if decodes else {"pin_memory": on_gpu}
             padded = torch.empty((len(images), 3, *sizes.amax(dim=0).tolist()), dtype=torch.uint8, **where)
@@ -224,13 +224,13 @@ class FileSet:
 
     def _all_decoded(self, images: Sequence[Tensor | bytes], chosen: Tensor) -> list[Tensor]:
         """Return images with those that are left to torchvision decoded by it, or by Pillow if it cannot."""
-        left = [(i, index) for i, index in enumerate(chosen.tolist()) if isinstance(images[i], bytes)]
+        left = {i: content for i, content in enumerate(images) if isinstance(content, bytes)}
         done = [*images]
         if left:
-            decoded = decode_jpegs([images[i] for i, _ in left], self.longest, self.device)
-            for (i, index), image in zip(left, decoded, strict=True):
-                done[i] = self._decoded(index, images[i], "pillow") if image is None else image
-        return done
+            decoded = decode_jpegs([*left.values()], self.longest, self.device)
+            for (i, content), image in zip(left.items(), decoded, strict=True):
+                done[i] = self._decoded(int(chosen[i]), content, "pillow") if image is None else image
+        return [image for image in done if isinstance(image, Tensor)]  # all of them
 
     def _placed(self, batch: Batch) -> Batch:
         """Return a batch on the device; memory that is pinned is not used again before the copy is done, torch sees to it."""

@@ -61,7 +61,7 @@ def write_csv(path: Path, frame: Any) -> None:
 def write_npz(path: Path, /, **arrays: np.ndarray) -> None:
     """Write arrays to an npz archive; numpy dates its members 1980, so the same arrays give the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)
+        np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]  # any name may be its option's
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -122,7 +122,7 @@ def read_choice(path: Path) -> dict[str, Any]:
 
     """
     try:
-        choice = json.loads(path.read_text(encoding="utf-8"))
+        choice: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         intact = choice["chosen"] in {trial["setting"] for trial in choice["trials"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and give the command again") from error

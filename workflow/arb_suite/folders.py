@@ -161,7 +161,7 @@ def read_manifest(folder: Path, form: str, title: str, wanted: bool) -> dict[str
     if not wanted:
         raise UserError(f"{folder}: these are generated images, not {title}; set generated: true to use them")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         made = manifest["format"]
         sizes = [len(manifest["counts"][part]) for part in SPLITS]
         intact = sizes == [len(manifest["class_names"])] * len(SPLITS) and bool(manifest["files"])

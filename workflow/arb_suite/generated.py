@@ -51,7 +51,8 @@ def draw_waves(classes: int, rng: np.random.Generator) -> np.ndarray:
 
     """
     angle = rng.uniform(0, np.pi, (classes, WAVES))
-    cycles = np.exp(rng.uniform(*np.log(CYCLES), (classes, WAVES)))
+    low, high = np.log(CYCLES)
+    cycles = np.exp(rng.uniform(low, high, (classes, WAVES)))
     return np.stack([cycles * np.cos(angle), cycles * np.sin(angle)], axis=-1)
 
 
@@ -85,7 +86,7 @@ def draw_textures(waves: np.ndarray, height: int, width: int, rng: np.random.Gen
         low, high = rng.uniform(0, 1, (2, 3))
     direction, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4)
     ramp = np.cos(direction) * (x / width - 0.5) + np.sin(direction) * (y / height - 0.5)
-    image = (low + (high - low) * ink[..., None]) * (1 + strength * ramp)[..., None]
+    image: np.ndarray = (low + (high - low) * ink[..., None]) * (1 + strength * ramp)[..., None]
     image += rng.normal(0, 0.03, image.shape)
     return np.round(255 * image.clip(0, 1)).astype(np.uint8)
 

@@ -28,7 +28,8 @@ def globalise_batch_norm(model: nn.Module) -> nn.Module:
 
     """
     if any(parameter.device.type != "cpu" for parameter in model.parameters()):
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return converted
     if isinstance(model, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         return GlobalBatchNorm(model)
     for name, child in model.named_children():
@@ -96,10 +97,10 @@ class GlobalBatchNorm(_BatchNorm):
         return normal.movedim(-1, 1).to(x.dtype)
 
     def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:
-        self.num_batches_tracked.add_(1)
-        share = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum  # None: the average of all
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(unbiased_variance, share)
+        count = self.get_buffer("num_batches_tracked").add_(1)
+        share = 1 / count.item() if self.momentum is None else self.momentum  # None: the average of all
+        self.get_buffer("running_mean").lerp_(mean, share)
+        self.get_buffer("running_var").lerp_(unbiased_variance, share)
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.ndim < 2:

@@ -54,7 +54,8 @@ def draw(strokes: np.ndarray, size: int, width: float) -> np.ndarray:
     axis = np.linspace(-1, 1, size)
     pixels = np.stack(np.meshgrid(axis, axis), axis=-1)
     distance = np.linalg.norm(pixels[:, :, None] - curves, axis=-1).min(axis=-1)
-    return np.clip(1.5 - distance / width, 0, 1)
+    ink: np.ndarray = np.clip(1.5 - distance / width, 0, 1)
+    return ink
 
 
 def draw_glyphs(settings: Mapping[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -152,8 +152,9 @@ def _begin() -> None:
     """Let a process of the pool not outlive the job, however that ends, and be silent about odd metadata."""
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
+        if (parent := multiprocessing.parent_process()) is not None:  # every process of a pool has one
+            parent.join()
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent watch").start()
     warnings.simplefilter("ignore")

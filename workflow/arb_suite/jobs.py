@@ -161,9 +161,12 @@ def packed(text: str) -> str:
 def read_resolved(text: str) -> dict[str, Any]:
     """Read the settings that a rule hands to its job as JSON, `packed` or not."""
     try:
-        return json.loads(text if text.startswith("{") else zlib.decompress(base64.b64decode(text, validate=True)))
+        settings: dict[str, Any] = json.loads(
+            text if text.startswith("{") else zlib.decompress(base64.b64decode(text, validate=True))
+        )
     except (ValueError, zlib.error) as error:
         raise UserError(f"--settings is not JSON: {error}") from error
+    return settings
 
 
 def leave_for_the_end(line: str) -> None:

@@ -28,7 +28,7 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
             own = run["chosen_on"] == run["tuned_of"]
             setting = f"chosen of {count} settings on the {choice['score_on']} split: {choice['chosen']}"
             remark = setting if own else f"as {run['chosen_on']}, whose setting was {setting}"
-            run = run | {"remark": f"{remark}; otherwise as {run['tuned_of']}"}
+            run = {**run, "remark": f"{remark}; otherwise as {run['tuned_of']}"}
         resolved.append(run)
     return resolved
 
@@ -66,7 +66,8 @@ def values_of(metrics: pd.DataFrame, run: Run, metric: str, share: float = 1.0) 
     """Return the values of one metric by seed, after a share of the epochs; nothing where it was not measured."""
     of_run = (metrics["dataset"] == run["dataset"]) & (metrics["run"] == run["name"])
     chosen = metrics[of_run & (metrics["metric"] == metric) & (metrics["epoch"] == round(share * run["epochs"]))]
-    return chosen.sort_values("seed")["value"].to_numpy(float)
+    values: np.ndarray = chosen.sort_values("seed")["value"].to_numpy(float)
+    return values
 
 
 def read_traces(runs: Sequence[Run]) -> dict[tuple[str, str], pd.DataFrame]:

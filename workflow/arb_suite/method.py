@@ -64,7 +64,8 @@ class BaseMethod(nn.Module):
     def embed(self, view: Tensor) -> Tensor:
         """Return the (B, d) embeddings of one view; batch normalisation sees that view alone."""
         assert self.embedder is not None
-        return self.embedder(self.encoder(view))
+        embeddings: Tensor = self.embedder(self.encoder(view))
+        return embeddings
 
     def begin_step(self, step: int, steps: int) -> None:
         """Do what comes before the loss of step 0 <= step < steps: follow a schedule, move a teacher. Here nothing."""
@@ -112,7 +113,8 @@ class JointEmbedding(BaseMethod):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return the criterion of the embeddings of both views, those of all processes."""
-        return self.criterion(*map(gather_rows, self.embed_all(views)))
+        loss: Tensor = self.criterion(*map(gather_rows, self.embed_all(views)))
+        return loss
 
     def embed_all(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return the embeddings of all views, and remember them."""
@@ -135,6 +137,8 @@ class MomentumMethod(BaseMethod):
 
     """
 
+    projector: nn.Module
+
     def __init__(self, encoder: nn.Module, projector: nn.Module, momentum: Sequence[float]):
         super().__init__(encoder, projector)
         self.momentum = momentum
@@ -149,10 +153,11 @@ class MomentumMethod(BaseMethod):
     @torch.no_grad()
     def target(self, view: Tensor) -> Tensor:
         """Return what the teacher makes of a view, without a gradient."""
-        return self.teacher(view)
+        embeddings: Tensor = self.teacher(view)
+        return embeddings
 
 
-def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> BaseMethod:
+def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict[str, Any]) -> BaseMethod:
     """
     Build a method by the name of its file.
 
@@ -167,7 +172,7 @@ def build_method(name: str, encoder: nn.Module, sizes: Sizes, options: dict) -> 
     if not hasattr(module, "Method"):
         raise UserError(f"{module.__file__} has no class Method; name the class of the method so")
     try:
-        method = module.Method(encoder, sizes, **options)
+        method: BaseMethod = module.Method(encoder, sizes, **options)
     except (TypeError, ValueError) as error:
         raise UserError(f"method {name} cannot be built with options {options}: {error}") from error
     # lightly leaves the entries of its memory banks out of the state; training that is resumed needs them.

@@ -109,7 +109,7 @@ def _adapted_gradients(parameters: list[Tensor], group: Mapping[str, Any]) -> li
     """Return r (g + weight_decay p) of each parameter, and g where p or g is zero."""
     if not parameters:
         return []
-    gradients = [p.grad for p in parameters]
+    gradients = [p.grad for p in parameters if p.grad is not None]  # which all of them have
     parameter_norms, gradient_norms = torch._foreach_norm(parameters), torch._foreach_norm(gradients)
     # The order of these operations settles the last bits.
     divisors = torch._foreach_mul(parameter_norms, group["weight_decay"])
@@ -123,7 +123,7 @@ def _adapted_gradients(parameters: list[Tensor], group: Mapping[str, Any]) -> li
     scaled = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
     torch._foreach_mul_(scaled, ratios)
     neither_is_zero = map(torch.logical_and, parameter_norms, gradient_norms)
-    return list(map(torch.where, neither_is_zero, scaled, gradients))
+    return [torch.where(*of_one) for of_one in zip(neither_is_zero, scaled, gradients, strict=True)]
 
 
 def build_optimizer(

@@ -150,7 +150,7 @@ def _on_the_papers_data(
         for run in here.values()
         if run["paper_dim"] and run["selected"] and not run["generated"]
     }
-    stated = []
+    stated: list[Ordering] = []
     for claim in claims:
         paper = claim.get("paper", {"place": ""})
         of_sides = [first.get(claim[side], {"label": "", "paper_dim": None}) for side in SIDES]
@@ -176,14 +176,16 @@ def _values(
     trace = traces.get((run["dataset"], run["name"]))
     if trace is not None and metric in trace:  # the last steps of Fig. 3
         last = trace[trace["iteration"] >= 0.9 * (trace["iteration"].max() + 1)]
-        return last.groupby("seed")[metric].mean().to_numpy()
+        values: np.ndarray = last.groupby("seed")[metric].mean().to_numpy()
+        return values
     return values_of(metrics, run, metric, share)
 
 
 def side_title(run: Mapping[str, Any] | None, claim: Ordering, side: str) -> str:
     """Name a run for people, or by its name in the configuration where it is not configured."""
+    name: str = claim[side]
     if run is None:
-        return claim[side]
+        return name
     name = f"{run['label']} (d = {run['proj_dim']})" if run["proj_dim"] else run["label"]
     what = ["tuned"] if run["tuned_of"] else []
     what += [claim[f"{side}_is"]] if f"{side}_is" in claim else []

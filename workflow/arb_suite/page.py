@@ -2,20 +2,21 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from .settings import DATASETS
 
 __all__ = ["interval", "render_html", "render_orderings", "render_summary", "render_text", "render_tuned"]
 
+Column = tuple[str, JustifyMethod]
 TEMPLATES = Path("workflow/report")
 TEXT_WIDTH, SUMMARY_WIDTH, ORDERINGS_WIDTH = 110, 160, 200
 SETTINGS = ("customary", "tuned")
@@ -57,11 +58,11 @@ def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     console = _console(TEXT_WIDTH)
     for block in _measured(table):
         shown = Table(title=f"Measured on {block['on']}: accuracy in % [95% t interval over seeds]", box=SIMPLE)
-        paper = (("paper", "right"), ("linear top-1", "right"), ("verdict", "left")) if block["beside_paper"] else ()
-        for heading, side in (("method", "left"), ("d", "right"), *(paper or [("linear top-1", "right")])):
-            shown.add_column(heading, justify=side)
-        shown.add_column("kNN, k = 5", justify="right")
-        shown.add_column("effective rank", justify="right")
+        linear_top1: list[Column] = [("linear top-1", "right")]
+        if block["beside_paper"]:
+            linear_top1 = [("paper", "right"), *linear_top1, ("verdict", "left")]
+        numbers: list[Column] = [("kNN, k = 5", "right"), ("effective rank", "right")]
+        _add_columns(shown, [("method", "left"), ("d", "right"), *linear_top1, *numbers])
         for row in block["rows"]:
             linear, knn = (f"{row[key]} {row[key + '_interval']}".strip() for key in ("linear", "knn"))
             beside = (row["paper"], linear, row["verdict"]) if block["beside_paper"] else (linear,)
@@ -71,9 +72,9 @@ def render_text(table: pd.DataFrame, orderings: pd.DataFrame) -> str:
     for block in decided:
         title = f"Which is better on {block['on']}: left minus right in points [95% t interval]"
         shown = Table(title=title, box=SIMPLE)
-        for heading, side in (("left", "left"), ("right", "left"), ("paper", "right"), ("measured", "right")):
-            shown.add_column(heading, justify=side)
-        shown.add_column("verdict")
+        _add_columns(
+            shown, [("left", "left"), ("right", "left"), ("paper", "right"), ("measured", "right"), ("verdict", "left")]
+        )
         for row in block["rows"]:
             difference = f"{row['measured_difference']} {row['interval']}".strip()
             shown.add_row(row["left"], row["right"], row["paper_difference"], difference, row["verdict"])
@@ -102,16 +103,15 @@ def render_tuned(table: pd.DataFrame, trials: pd.DataFrame) -> str:
         title="Customary settings and those chosen on the validation split: linear top-1 [95% t interval] and kNN, in %",
         box=SIMPLE,
     )
-    for heading, side in (("method", "left"), ("d", "right"), ("customary", "right"), ("tuned", "right")):
-        shown.add_column(heading, justify=side, no_wrap=True)
-    for heading in ("kNN", "tuned"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("chosen", no_wrap=True)
+    numbers: list[Column] = [("d", "right"), ("customary", "right"), ("tuned", "right"), ("kNN", "right"), ("tuned", "right")]
+    _add_columns(shown, [("method", "left"), *numbers, ("chosen", "left")], no_wrap=True)
     chosen = trials[trials["chosen"] == "yes"].drop_duplicates("run")
-    settings = {(row["method"], str(row["proj_dim"] or "")): row["setting"] for row in chosen.to_dict("records")}
+    settings: dict[Any, str] = {
+        (row["method"], str(row["proj_dim"] or "")): row["setting"] for row in chosen.to_dict("records")
+    }
     rows = []
     for identity, cells in table.groupby(["method", "proj_dim"], sort=False):
-        by_setting = {(cell["metric"], cell["setting"]): cell for cell in cells.to_dict("records")}
+        by_setting = {(cell["metric"], cell["setting"]): cell for cell in cells.to_dict("records", into=dict)}
         linear, knn = ([by_setting[metric, setting] for setting in SETTINGS] for metric in ("linear_top1", "knn5_top1"))
         written = [f"{cell['measured']} {interval(cell)}".strip() or "not run" for cell in linear]
         best = float(linear[1]["measured"] or 0)
@@ -135,8 +135,9 @@ def render_summary(orderings: pd.DataFrame) -> str:
     for dataset, of_data in orderings.groupby("dataset", sort=False):
         for (name, setting), rows in of_data.groupby([family, settings], sort=False):
             counts = [(rows["verdict"] == verdict).sum() for verdict in VERDICTS]
-            place = name.replace("Table", "Table ").replace("Figure", "Fig. ").replace("_", ", ")
-            counted.add_row(place, MESSAGES.get(name, ""), dataset, setting, *(str(count or "") for count in counts))
+            place = str(name).replace("Table", "Table ").replace("Figure", "Fig. ").replace("_", ", ")
+            identity = (place, MESSAGES.get(str(name), ""), str(dataset), str(setting))
+            counted.add_row(*identity, *(str(count or "") for count in counts))
     console.print(counted)
     return _text(console)
 
@@ -148,11 +149,9 @@ def render_orderings(orderings: pd.DataFrame) -> str:
         title="Left minus right in percentage points, Fig. 3 in units of Z [95% t interval, paired over seeds]; the paper's",
         box=SIMPLE,
     )
-    for heading, side in (("claim", "left"), ("data", "left"), ("left", "left"), ("right", "left"), ("paper", "right")):
-        decided.add_column(heading, justify=side)
-    decided.add_column("measured", justify="right")
-    decided.add_column("verdict")
-    for row in orderings.to_dict("records"):
+    texts: list[Column] = [("claim", "left"), ("data", "left"), ("left", "left"), ("right", "left")]
+    _add_columns(decided, [*texts, ("paper", "right"), ("measured", "right"), ("verdict", "left")])
+    for row in orderings.to_dict("records", into=dict):
         difference = f"{row['measured_difference']} {interval(row)}".strip()
         decided.add_row(
             row["claim"], row["dataset"], row["left"], row["right"], row["paper_difference"], difference, row["verdict"]
@@ -161,13 +160,19 @@ def render_orderings(orderings: pd.DataFrame) -> str:
     return render_summary(orderings) + _text(console)
 
 
+def _add_columns(table: Table, columns: Iterable[Column], no_wrap: bool = False) -> None:
+    for heading, side in columns:
+        table.add_column(heading, justify=side, no_wrap=no_wrap)
+
+
 def _console(width: int) -> Console:
     return Console(file=io.StringIO(), width=width, color_system=None)
 
 
 def _text(console: Console) -> str:
     """Return what was printed, without blanks at the ends of lines."""
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    console.file.seek(0)
+    return "\n".join(line.rstrip() for line in console.file.read().splitlines()) + "\n"
 
 
 def _printed(table: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +194,7 @@ def _measured(table: pd.DataFrame) -> list[dict[str, Any]]:
         on = "the bundled digits"
         if on_paper:
             generated = measured["note"].str.contains("GENERATED").any()
-            on = f"GENERATED images in the format of {dataset}" if generated else dataset
+            on = f"GENERATED images in the format of {dataset}" if generated else str(dataset)
         methods = _by_method(measured if on_paper else rows)
         blocks.append({"on": on, "beside_paper": on_paper, "rows": sorted(methods, key=lambda row: -float(row["sort"] or 0))})
     return blocks
@@ -199,7 +204,7 @@ def _by_method(rows: pd.DataFrame) -> list[dict[str, Any]]:
     entries: dict[Any, dict[str, Any]] = {}
     counts: dict[Any, int] = {}
     shown = ("paper", "verdict", "linear", "linear_interval", "knn", "knn_interval", "sort", "effective_rank")
-    for row in rows[rows["metric"] != "linear_top5"].to_dict("records"):
+    for row in rows[rows["metric"] != "linear_top5"].to_dict("records", into=dict):
         identity = (row["method"], row["proj_dim"], row["metric"])
         counts[identity] = counts.get(identity, 0) + 1  # two rows of one method may both lack a dimension
         key = (row["method"], row["proj_dim"], counts[identity])
@@ -221,15 +226,15 @@ def _orderings(orderings: pd.DataFrame) -> list[dict[str, Any]]:
     for dataset, rows in orderings.groupby("dataset", sort=False):
         if (rows["verdict"] == "not run").all():
             continue
-        on = "the bundled digits" if dataset == "digits" else DATASETS[dataset]
-        blocks.append({"on": on, "rows": [row | {"interval": interval(row)} for row in rows.to_dict("records")]})
+        on = "the bundled digits" if dataset == "digits" else DATASETS[str(dataset)]
+        blocks.append({"on": on, "rows": [row | {"interval": interval(row)} for row in rows.to_dict("records", into=dict)]})
     return blocks
 
 
 def _table1(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (method, proj_dim), cells in _printed(table).groupby(["method", "proj_dim"], sort=False):
-        records = [cell | {"interval": interval(cell)} for cell in cells.to_dict("records")]
+        records = [cell | {"interval": interval(cell)} for cell in cells.to_dict("records", into=dict)]
         rows.append({"method": method, "proj_dim": proj_dim, "cells": records})
     return rows
 

@@ -137,7 +137,8 @@ def _blend(images: Tensor, operation: Tensor, factor: Tensor) -> Tensor:
 def luminance(images: Tensor) -> Tensor:
     """Return the grey image, (B, 1, H, W), with torchvision's weights, which add up to 0.9999."""
     red, green, blue = images.split(1, dim=1)
-    return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    grey: Tensor = (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    return grey
 
 
 def shift_hue(images: Tensor, shift: Tensor) -> Tensor:

@@ -100,11 +100,15 @@ def _sum(runs: Sequence[Mapping[str, Any]], measured: Mapping[str, Mapping[str, 
 def _evaluation_seconds(run: Mapping[str, Any], cost: Mapping[str, Any]) -> float:
     fitted, scored = run["train_images"], run["scored_images"]
     probe = run["probe"]["epochs"] * -(-fitted // run["probe"]["batch_size"])
-    return (fitted + scored) * cost["image_seconds"] + probe * cost["probe_seconds"] + fitted * scored * cost["pair_seconds"]
+    seconds: float = (
+        (fitted + scored) * cost["image_seconds"] + probe * cost["probe_seconds"] + fitted * scored * cost["pair_seconds"]
+    )
+    return seconds
 
 
 def _named(runs: Sequence[Mapping[str, Any]], name: str) -> str:
-    return next(run["workload"] for run in runs if run["name"] == name)
+    workload: str = next(run["workload"] for run in runs if run["name"] == name)
+    return workload
 
 
 def _duration(hours: float) -> str:

@@ -6,6 +6,7 @@ And, of this suite's own, the singular values of embeddings along the training.
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import matplotlib
 import pandas as pd
@@ -36,7 +37,7 @@ LABELS = {
     "embedding_std": "standard deviation of Z",
 }
 # To be told apart in print and by the colour-blind (Okabe and Ito)
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "ARB": {"color": "#0072B2", "marker": "o"},
     "ARB, with shuffle": {"color": "#0072B2", "marker": "o"},
     "ARB, without shuffle": {"color": "#56B4E9", "marker": "s", "linestyle": "--"},
@@ -44,7 +45,7 @@ STYLES = {
     "SimCLR": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "Direct alignment": {"color": "#CC79A7", "marker": "D", "linestyle": "--"},
 }
-STYLE = {
+STYLE: dict[Any, object] = {  # with keys of a type that older versions of matplotlib do not name
     "font.size": 9,
     "xtick.labelsize": 7.5,
     "axes.spines.top": False,
@@ -145,7 +146,7 @@ def draw_spectra(table: pd.DataFrame, narrow: bool = False) -> Figure:
         for axis, ((method, proj_dim), of_run) in zip(axes.flat, runs, strict=False):
             last = of_run["epoch"].max()
             for epoch, curve in of_run.groupby("epoch"):
-                shade = matplotlib.colormaps["viridis_r"](0.1 + 0.9 * epoch / last)
+                shade = matplotlib.colormaps["viridis_r"](0.1 + 0.9 * cast(int, epoch) / last)
                 first_or_last = epoch in (0, last)
                 axis.plot(
                     curve["index"],

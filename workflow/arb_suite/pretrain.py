@@ -17,6 +17,7 @@ from .checkpoints import load_state, save_state
 from .code_version import commit
 from .compute import compute_on
 from .encoders import set_precision
+from .file_images import FileSet
 from .files import json_hash
 from .global_batch_norm import globalise_batch_norm
 from .images import ImageSet
@@ -48,7 +49,7 @@ def snapshot_epochs(epochs: int, count: int) -> list[int]:
 
 
 def train(
-    data: ImageSet, settings: Mapping[str, Any], seed: int, checkpoint: Path, progress: Progress
+    data: ImageSet | FileSet, settings: Mapping[str, Any], seed: int, checkpoint: Path, progress: Progress
 ) -> tuple[BaseMethod, dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
     """
     Train one method with one seed, or take up its training where a checkpoint left it.
@@ -58,7 +59,7 @@ def train(
 
     Parameters
     ----------
-    data : ImageSet
+    data : ImageSet or FileSet
         The images to train on; labels reach only the methods that use them.
     settings : mapping
         The training settings of a run.
@@ -101,7 +102,7 @@ def train(
         raise UserError(f"method {settings['method']} has no two embeddings to trace; leave trace out")
     set_precision(method, compute.precision)
     if world_size() > 1:
-        method = globalise_batch_norm(method)
+        globalise_batch_norm(method)  # in place
     optimizer, schedule = build_optimizer(method, settings, n // batch_size)
     # What a method draws comes from a stream of its own, so that it does not touch order and views; and each view from one of
     # its own, so that more views do not change the first. All of them are on CPU, so that a GPU sees the same views.
@@ -221,7 +222,7 @@ def train_epoch(
     method: BaseMethod,
     optimizer: torch.optim.Optimizer,
     schedule: CosineWarmupScheduler,
-    data: ImageSet,
+    data: ImageSet | FileSet,
     settings: Mapping[str, Any],
     epoch: int,
     streams: Mapping[str, torch.Generator],
@@ -256,7 +257,7 @@ def train_epoch(
             raise out_of_memory(method, views, batch.labels, streams["method0"])
         if not (isinstance(loss, torch.Tensor) and loss.shape == () and loss.requires_grad):
             raise UserError(f"method {settings['method']}: loss must return a scalar tensor with a gradient, not {loss!r:.100}")
-        if traced is not None:
+        if traced is not None and isinstance(method, JointEmbedding):  # which `train` sees to
             traced.append({**trace(*map(gather_rows, method.seen)), "loss": loss.item()})
         loss = loss / settings["loss_divisor"]
         unseen.append(loss.detach())

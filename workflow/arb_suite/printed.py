@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import yaml
@@ -162,7 +163,7 @@ def read_printed(folder: Path = FOLDER, schema: Path = SCHEMA) -> Printed:
     return Printed(**content)
 
 
-def _problems(rows: Rows, schema: Mapping) -> Iterator[str]:
+def _problems(rows: Rows, schema: Mapping[str, Any]) -> Iterator[str]:
     validator = jsonschema.Draft202012Validator(schema)
     for line, row in enumerate(rows, start=2):
         for error in validator.iter_errors(row):

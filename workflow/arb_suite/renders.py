@@ -58,11 +58,14 @@ def render(sources: np.ndarray, settings: Mapping[str, Any], rng: np.random.Gene
     from torch.nn import functional
 
     n = len(sources)
-    scale = rng.uniform(*settings["inverse_scale"], n)
+    low, high = settings["inverse_scale"]
+    scale = rng.uniform(low, high, n)
     angle = np.radians(rng.uniform(-settings["rotation_degrees"], settings["rotation_degrees"], n))
     shift = rng.uniform(-settings["shift"], settings["shift"], (n, 2)) * scale[:, None]
-    background = rng.uniform(*settings["background"], (n, 1, 1))
-    ink = rng.uniform(*settings["ink"], (n, 1, 1))
+    low, high = settings["background"]
+    background = rng.uniform(low, high, (n, 1, 1))
+    low, high = settings["ink"]
+    ink = rng.uniform(low, high, (n, 1, 1))
     noise = rng.normal(0, settings["noise"], (n, settings["size"], settings["size"]))
 
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
@@ -70,7 +73,7 @@ def render(sources: np.ndarray, settings: Mapping[str, Any], rng: np.random.Gene
     grid = functional.affine_grid(torch.from_numpy(theta), [n, 1, settings["size"], settings["size"]], align_corners=False)
     ink_coverage = torch.from_numpy(sources.astype(np.float64))[:, None]
     coverage = functional.grid_sample(ink_coverage, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    grey = background + (ink - background) * coverage[:, 0].numpy() + noise
+    grey: np.ndarray = background + (ink - background) * coverage[:, 0].numpy() + noise
     # Rounding to 256 levels makes the stored bytes insensitive to the last digit of the floating-point arithmetic.
     return np.round(255 * grey.clip(0, 1)).astype(np.uint8)
 

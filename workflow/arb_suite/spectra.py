@@ -42,8 +42,8 @@ def spectra(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = []
     for run in runs:
         by_epoch: dict[int, list[np.ndarray]] = {}
-        for epoch, values in _recorded(run):
-            by_epoch.setdefault(epoch, []).append(values)
+        for epoch, spectrum in _recorded(run):
+            by_epoch.setdefault(epoch, []).append(spectrum)
         for epoch, values in sorted(by_epoch.items()):
             identity = (run["dataset"], run["label"], run["proj_dim"], epoch)
             means = np.stack(values).mean(axis=0, dtype=np.float64)

@@ -22,6 +22,7 @@ __all__ = [
     "t_interval",
 ]
 
+Values = Sequence[float] | np.ndarray  # one per seed
 LEVEL = 0.95
 LEAST_SEEDS = 3
 WIDEST_HALF_WIDTH = 1.0
@@ -35,17 +36,17 @@ class Interval(NamedTuple):
     high: float
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+def t_interval(values: Values, level: float = LEVEL) -> Interval:
     """Student's t interval for the mean of independent values, one per seed."""
     return _interval(values, level, lambda n: np.sqrt(1 / n))
 
 
-def prediction_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+def prediction_interval(values: Values, level: float = LEVEL) -> Interval:
     """Student's t interval m +- t s sqrt(1 + 1/n) for ONE further value, which is what a printed number is."""
     return _interval(values, level, lambda n: np.sqrt(1 + 1 / n))
 
 
-def _interval(values: Sequence[float], level: float, factor: Callable[[int], float]) -> Interval:
+def _interval(values: Values, level: float, factor: Callable[[int], float]) -> Interval:
     if not len(values):
         raise ValueError("an interval needs at least one value, got none")
     mean = float(np.mean(values))
@@ -55,7 +56,7 @@ def _interval(values: Sequence[float], level: float, factor: Callable[[int], flo
     return Interval(mean, mean - half, mean + half)
 
 
-def reproduction_verdict(values: Sequence[float], printed: str) -> str:
+def reproduction_verdict(values: Values, printed: str) -> str:
     """
     Decide whether a printed accuracy is reproduced by measured ones.
 
@@ -83,7 +84,7 @@ def reproduction_verdict(values: Sequence[float], printed: str) -> str:
 
     """
     number = Decimal(printed)
-    rounding = float(Decimal(5).scaleb(number.as_tuple().exponent - 1))
+    rounding = float(Decimal(5).scaleb(int(number.as_tuple().exponent) - 1))
     interval = prediction_interval(values)
     if len(values) < LEAST_SEEDS or interval.high - interval.mean > WIDEST_HALF_WIDTH:
         return "inconclusive"
@@ -103,7 +104,7 @@ class Comparison:
     n_seeds: int
 
 
-def paired_comparison(left: Sequence[float], right: Sequence[float]) -> Comparison:
+def paired_comparison(left: Values, right: Values) -> Comparison:
     """
     Compare two methods on the same seeds by a paired t test.
 

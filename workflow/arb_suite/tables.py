@@ -91,7 +91,7 @@ def main_table(printed: pd.DataFrame, runs: Sequence[Mapping[str, Any]], metrics
     table1 = printed[printed["table"] == "table1"]
     short = {long: short for short, long in DATASETS.items()}
     rows = []
-    for cell in table1.to_dict("records"):
+    for cell in table1.to_dict("records", into=dict):
         run = _find(runs, short[cell["dataset"]], cell["method"], cell["proj_dim"])
         command = f"{TARGET} --config data_root=DIR datasets={short[cell['dataset']]}"
         not_run = f"not run: needs the {cell['dataset']} images in DIR; with them: {command}"
@@ -188,7 +188,7 @@ def work(options: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Write the tables of the measured runs and their rendering."""
     plan = json.loads(options.plan)
     printed = read_cells(options.printed)
-    cells = {place: of.to_dict("records") for place, of in printed.groupby("table")}
+    cells = {str(place): of.to_dict("records", into=dict) for place, of in printed.groupby("table")}
     metrics = read_metrics(plan["runs"])
     table = main_table(printed, plan["runs"], metrics)
     decided = orderings(plan["orderings"], cells, plan["runs"], metrics, {})

@@ -70,7 +70,8 @@ def random_view(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
         return low + (high - low) * drawn.to(images.device)
 
     area = uniform(*settings["crop_area"])
-    aspect = uniform(*(math.log(bound) for bound in settings["crop_aspect"])).exp()
+    narrow, wide = map(math.log, settings["crop_aspect"])
+    aspect = uniform(narrow, wide).exp()
     width, height = (area * aspect).sqrt(), (area / aspect).sqrt()
     angle = torch.deg2rad(uniform(-settings["rotation_degrees"], settings["rotation_degrees"]))
     # The crop stays inside the image where it fits; a side longer than the image is centred and reflected.

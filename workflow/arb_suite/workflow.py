@@ -114,7 +114,8 @@ class Plan:
 
     def threads(self, wildcards: Any) -> int:
         """Return the threads that a run of a rule's wildcards uses, in all of its processes."""
-        return self.run(wildcards).training["threads"] * self.processes(wildcards)
+        threads: int = self.run(wildcards).training["threads"]
+        return threads * self.processes(wildcards)
 
     def processes(self, wildcards: Any) -> int:
         """Return how many processes share the batches of a run of a rule's wildcards."""
@@ -126,7 +127,7 @@ class Plan:
 
     def data(self, dataset: str) -> str:
         """Return the data settings of a data set as JSON."""
-        modules = ("renders", dataset)
+        modules: tuple[str, ...] = ("renders", dataset)
         if dataset not in EMBEDDED:
             modules = ("folders", "cifar") if dataset.startswith("cifar") else ("folders", "image_files", "imagefolder")
         how = {"download": self.config["download"]} if dataset.startswith("cifar") else {}
@@ -236,10 +237,10 @@ class Plan:
 
     def _entries(self, place: str) -> list[Mapping[str, Any]]:
         """Return which run stands where, with the tuned runs after the others where the place shows them."""
-        entries = self.config["counterparts"][place]
+        entries: list[Mapping[str, Any]] = self.config["counterparts"][place]
         if place not in self.config["digits"].get("tuning", {"places": []})["places"]:
             return entries
-        tuned = [entry | {"run": tuned_name(entry["run"])} for entry in entries]
+        tuned = [{**entry, "run": tuned_name(entry["run"])} for entry in entries]
         return entries + [entry for entry in tuned if entry["run"] in {run.name for run in self.configured}]
 
     def _runs_of(self, place: str) -> list[Run]:

@@ -190,7 +190,7 @@ def epochs_of_imagenet(printed: Printed) -> Finding:
     said = {printed.said("P11", name) for name in ("shorter", "longer")}
     table: Rows = where(printed.tables, table="table2")
     found = {cell["pretrain_epochs"] for cell in table}
-    in_order = [listed(sorted(epochs, key=int)) for epochs in (said, found)]
+    in_order = [listed(epochs) for epochs in (sorted(said, key=int), sorted(found, key=int))]
     elsewhere = [
         f"{epochs} stands in Table {name[-1]} for {dataset}"
         for epochs in sorted(said - found, key=int)

@@ -185,11 +185,12 @@ def _share(decimals: int, sizes: np.ndarray, truncated: bool) -> np.ndarray:
     # Each number of correct images gives one accuracy, and two where it lies halfway between them.
     common = np.gcd(2 * steps, sizes)
     halves = np.where((2 * steps // common) % 2 == 1, (common + 1) // 2, 0)
-    return np.minimum(1.0, (sizes + 1 + (0 if truncated else halves)) / (steps + 1))
+    share: np.ndarray = np.minimum(1.0, (sizes + 1 + (0 if truncated else halves)) / (steps + 1))
+    return share
 
 
 def _decimals(printed: str) -> int:
-    return max(0, -Decimal(printed).as_tuple().exponent)
+    return max(0, -int(Decimal(printed).as_tuple().exponent))
 
 
 def _bounds(printed: str, truncated: bool) -> tuple[int, int, int]:

@@ -144,8 +144,8 @@ def compare_with_paper(printed: Printed, pairs: Sequence[tuple[Given, Row]]) -> 
         row, p_value = _compared(printed, cell, numbers)
         rows.append(row)
         p_values.append(p_value)
-    singles = [i for i, p_value in enumerate(p_values) if p_value is not None]
-    for i, adjusted in zip(singles, holm([p_values[i] for i in singles]), strict=True):
+    singles = {i: p_value for i, p_value in enumerate(p_values) if p_value is not None}
+    for i, adjusted in zip(singles, holm([*singles.values()]), strict=True):
         difference = Decimal(rows[i]["difference"])
         decided = "higher" if difference > 0 else "lower"
         rows[i]["verdict"] = "identical" if difference == 0 else decided if adjusted < LEVEL else "consistent"
@@ -218,10 +218,10 @@ def _attainable(arguments: Sequence[str]) -> int:
         print(f"{text} is attainable over {options.n} images: {correct} of {options.n} correct")
         return 0
     around = " and ".join(f"{float(accuracy):.10g} ({accuracy * options.n / 100} correct)" for accuracy in (below, above))
-    (smallest, *_) = explaining_sizes([text], min(options.n, 100_000), truncated=options.truncated) or [None]
+    sizes = explaining_sizes([text], min(options.n, 100_000), truncated=options.truncated)
     print(f"{text} is not attainable over {options.n} images; the nearest are {around}")
-    if smallest is not None:
-        print(f"the fewest images that give it are {smallest.n}")
+    if sizes:
+        print(f"the fewest images that give it are {sizes[0].n}")
     return NOT_ATTAINABLE
 
 

@@ -85,13 +85,14 @@ def table1_point_of_fig6(printed: Printed) -> tuple[str, str]:
     settings = dict.fromkeys((point["variant"], point["groups"]) for point in printed.fig6)
 
     def distance(setting: tuple[str, str]) -> Decimal:
-        return sum(
+        gaps = (
             abs(
                 value(only(printed.fig6, metric=panel, variant=setting[0], groups=setting[1]))
                 - value(only(cells, proj_dim=wide, metric=metric))
             )
             for panel, metric in PANELS.items()
         )
+        return sum(gaps, Decimal(0))
 
     return min(settings, key=distance)
 
@@ -180,14 +181,14 @@ def eight_groups_beat_one(printed: Printed) -> Finding:
             shuffled = "with" if variant == "group_shuffle" else "without"
             parts.append(f"{panel} {shuffled} shuffle {number(high)} and {number(low)}")
     variant, groups = table1_point_of_fig6(printed)
-    points = [only(printed.fig6, metric=panel, variant=variant, groups=groups) for panel in PANELS]
+    of_table1 = [only(printed.fig6, metric=panel, variant=variant, groups=groups) for panel in PANELS]
     pairs = [place for place in places_of_one_number(printed) if place.second.startswith("Fig. 6")]
     relation = "identical to" if all(place.agree for place in pairs) else "nearest to"
     return Finding(
         holds_if(all(true)),
         f"Fig. 6, {more} groups and {fewer}: {'; '.join(parts)}: higher in {sum(true)} of {len(true)} pairs. The point"
         f" {relation} Table 1's CIFAR-100 cells at the largest d ({' and '.join(place.first_value for place in pairs)}) is"
-        f" {groups} groups {'with' if variant == 'group_shuffle' else 'without'} the shuffle ({listed(points)}); the paper"
+        f" {groups} groups {'with' if variant == 'group_shuffle' else 'without'} the shuffle ({listed(of_table1)}); the paper"
         f" does not print how many groups Table 1 has; {sampling_note(printed, 'P6')}",
     )
 
@@ -205,9 +206,9 @@ def bold_columns(printed: Printed) -> list[tuple[str, Rows, Rows]]:
         key = (cell["table"], part, cell["dataset"], cell["pretrain_epochs"], cell["metric"])
         columns.setdefault(key, []).append(cell)
     found = []
-    for key, cells in columns.items():
+    for column, cells in columns.items():
         best = max(value(cell) for cell in cells)
-        name = ", ".join(part for part in key if part)
+        name = ", ".join(part for part in column if part)
         found.append((name, tuple(c for c in cells if value(c) == best), tuple(c for c in cells if c["bold"] == "1")))
     return found
 

@@ -46,7 +46,8 @@ def first_points(printed: Printed, method: str) -> FirstPoints:
         only(printed.fig3, panel=panel, method=method, iteration_hundreds="0")
         for panel in ("embedding_distance", "base_distance", "loss")
     ]
-    return FirstPoints(*(float(number(row)) for row in rows), max(float(row["uncertainty"]) for row in rows))
+    distance, base_distance, loss = (float(number(row)) for row in rows)
+    return FirstPoints(distance, base_distance, loss, max(float(row["uncertainty"]) for row in rows))
 
 
 def excluded(points: FirstPoints, method: str, d: int, n: int) -> str:
@@ -161,8 +162,9 @@ def panels_fit_a_dimension(printed: Printed) -> Finding:
                 f" {groups} groups, which the figure does not mention)"
             )
             continue
-        found = {method: witness(points[method], method, d, n, ridge) for method in points}
-        if all(views is not None for views in found.values()):
+        sought = {method: witness(points[method], method, d, n, ridge) for method in points}
+        found = {method: views for method, views in sought.items() if views is not None}
+        if len(found) == len(sought):
             fits.append(d)
             values = {method: points_of(*views, method, ridge) for method, views in found.items()}
             texts = (f"{METHODS[method]} {', '.join(f'{point:.2f}' for point in found)}" for method, found in values.items())
@@ -239,5 +241,6 @@ def _variance_after_scaling(n: int = 64, d: int = 16) -> tuple[float, float]:
     views = torch.randn(2, n, d, dtype=torch.float64, generator=generator) * torch.logspace(-2, 2, d, dtype=torch.float64)
     spread = float((n * standard_scale(views[0]).var(0, correction=0) - 1).abs().max())
     log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
-    ARBLoss(eps=0.0)(views[0] * log_scale.exp(), views[1]).backward()
-    return spread, float(log_scale.grad.abs().max())
+    loss = ARBLoss(eps=0.0)(views[0] * log_scale.exp(), views[1])
+    (slope,) = torch.autograd.grad(loss, log_scale)
+    return spread, float(slope.abs().max())

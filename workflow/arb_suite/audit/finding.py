@@ -53,7 +53,7 @@ def holds_if(true: bool) -> str:
 
 def rounds_to(value: Decimal, printed: str) -> bool:
     """Tell whether an exact value may be printed so; halves may go either way."""
-    return abs(value - Decimal(printed)) <= Decimal(5).scaleb(Decimal(printed).as_tuple().exponent - 1)
+    return abs(value - Decimal(printed)) <= Decimal(5).scaleb(int(Decimal(printed).as_tuple().exponent) - 1)
 
 
 def title(row: Row) -> str:

@@ -216,7 +216,7 @@ def _given(line: int, fields: dict[str, str], fractions: bool, columns: Mapping[
         raise bad("value", f"outside 0 to {most}" + (" (fractions)" if fractions else "; accuracies are percent"))
     if fractions:
         accuracy = accuracy.scaleb(2)
-    if accuracy.as_tuple().exponent < -6:  # what a tool writes in full is a rounded binary number
+    if int(accuracy.as_tuple().exponent) < -6:  # what a tool writes in full is a rounded binary number
         accuracy = round(accuracy, 4)
     n_eval = int(fields["n_eval"]) if fields["n_eval"] else None
     return Given(line, fields, f"{accuracy:f}", n_eval, fields["value"].endswith("%"))
@@ -306,14 +306,14 @@ def _nearest(printed: Printed, given: Given) -> str:
         if given.fields[name] and _canonical(name, given.fields[name]) not in map(_key, known):
             return f"column {name}: the paper has no {given.fields[name]!r}; it has {', '.join(known)}"
     cells = list(printed.tables)
-    asked = []
+    asked: list[str] = []
     for name in ("method", "dataset", "metric", "table", "proj_dim", "pretrain_epochs", "variant"):
         if not given.fields[name]:
             continue
         rest = [cell for cell in cells if _canonical(name, given.fields[name]) == _key(cell[name])]
         if not rest:
-            known = ", ".join(dict.fromkeys(cell[name] or "none" for cell in cells))
-            return f"column {name}: the paper has no {given.fields[name]!r} for {', '.join(asked)}; it has {known}"
+            known = dict.fromkeys(cell[name] or "none" for cell in cells)
+            return f"column {name}: the paper has no {given.fields[name]!r} for {', '.join(asked)}; it has {', '.join(known)}"
         asked.append(given.fields[name])
         cells = rest
     raise AssertionError("a row that agrees with a cell in every column has a match")

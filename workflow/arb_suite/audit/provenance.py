@@ -65,7 +65,7 @@ class Source:
         parts = []
         if self.others:
             parts.append(f"equals the library's cell of {_named(self.others)}")
-        if self.nearest is not None:
+        if self.nearest is not None and self.gap is not None:
             own = f"{number(self.nearest)} ({self.nearest['evaluation']})"
             parts.append(f"differs from the method's own {own} by {signed(self.gap)}")
         return "; ".join(parts) or "the library published no such cell"
@@ -173,8 +173,9 @@ def baselines_are_as_published(printed: Printed) -> Finding:
     of_others = listed(f"{_name(s.cell)} {number(s.cell)} = {_named(s.others)}" for s in foreign) or "none"
     widest = _widest(baseline_cells(printed))
     narrow = [source for source in neither if id(source.cell) not in widest]
-    furthest = sorted((s for s in neither if s.nearest is not None and s not in narrow), key=lambda s: -abs(s.gap))
-    gaps = listed((f"{_name(s.cell)} {number(s.cell)}, published {number(s.nearest)}" for s in furthest), most=6) or "none"
+    apart = [(s.gap, s.cell, s.nearest) for s in neither if s.gap is not None and s.nearest is not None and s not in narrow]
+    furthest = sorted(apart, key=lambda entry: -abs(entry[0]))
+    gaps = listed((f"{_name(cell)} {number(cell)}, published {number(own)}" for _, cell, own in furthest), most=6) or "none"
     ranking = best_of_columns(with_published(printed))
     kept = [place for place, arb, other in ranking if value(other) < value(arb)]
     lost = [

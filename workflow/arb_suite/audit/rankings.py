@@ -156,30 +156,30 @@ def _pairs_of_figures(printed: Printed) -> Iterator[Pair]:
     ):
         for left in where(points, method="arb"):
             right = _other_point(points, left, method="barlow_twins")
-            names = (f"{METHODS[point['method']]}, {x} {point[x]}" for point in (left, right))
-            yield Pair(claim, f"Fig. {claim[1]}, {left.get('metric', left.get('panel_label'))}", dataset, *names, left, right)
+            a, b = (f"{METHODS[point['method']]}, {x} {point[x]}" for point in (left, right))
+            yield Pair(claim, f"Fig. {claim[1]}, {left.get('metric', left.get('panel_label'))}", dataset, a, b, left, right)
     more, fewer = (printed.said("P6", name) for name in ("more_groups", "fewer_groups"))
     pairs = [("P6", left, _other_point(printed.fig6, left, groups=fewer)) for left in where(printed.fig6, groups=more)]
     shuffled = where(printed.fig6, metric="acc1", variant="group_shuffle")
     pairs += [("P7", left, _other_point(printed.fig6, left, variant="group")) for left in shuffled]
     for claim, left, right in pairs:
-        names = (f"{point['variant']}, {point['groups']} groups" for point in (left, right))
-        yield Pair(claim, f"Fig. 6, {left['metric']}", "CIFAR-100", *names, left, right)
+        a, b = (f"{point['variant']}, {point['groups']} groups" for point in (left, right))
+        yield Pair(claim, f"Fig. 6, {left['metric']}", "CIFAR-100", a, b, left, right)
     curves = [point for point in where(printed.fig7, metric="acc1") if point["epoch"]]
     left = only(curves, method="arb", epoch=printed.said("P8", "arb_epoch"))
     for method in ("simclr", "barlow_twins"):
         right = max(where(curves, method=method), key=value)
-        names = (f"{METHODS[point['method']]}, epoch {point['epoch']}" for point in (left, right))
-        yield Pair("P8", "Fig. 7, acc1", "CIFAR-100", *names, left, right)
+        a, b = (f"{METHODS[point['method']]}, epoch {point['epoch']}" for point in (left, right))
+        yield Pair("P8", "Fig. 7, acc1", "CIFAR-100", a, b, left, right)
 
 
 def _pair(claim: str, left: Row, right: Row) -> Pair:
     """Name two cells of a table, by what tells them apart."""
-    names = (title(cell) for cell in (left, right))
+    a, b = title(left), title(right)
     if left["table"] == "table2":
-        names = (f"{title(cell)}, {cell['pretrain_epochs']} epochs" for cell in (left, right))
+        a, b = (f"{title(cell)}, {cell['pretrain_epochs']} epochs" for cell in (left, right))
     metric = left["metric"] if left["metric"] == right["metric"] else f"{left['metric']} against {right['metric']}"
-    return Pair(claim, f"Table {left['table'][-1]}, {metric}", left["dataset"], *names, left, right)
+    return Pair(claim, f"Table {left['table'][-1]}, {metric}", left["dataset"], a, b, left, right)
 
 
 def _other(table: tuple[Row, ...], cell: Row, **changed: str) -> Row:

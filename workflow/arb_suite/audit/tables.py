@@ -252,8 +252,8 @@ def places_table(printed: Printed) -> pd.DataFrame:
             for cell in where(
                 printed.tables, table="table1", method=METHODS[point["method"]], dataset="CIFAR-100", metric=metric
             ):
-                second = f"Fig. 5 {panel}, {point['method']}, batch size 256"
-                rows.append(_pair_of_points(f"Table 1, {title(cell)}, CIFAR-100, {metric}", cell, second, point, "may differ"))
+                there = f"Fig. 5 {panel}, {point['method']}, batch size 256"
+                rows.append(_pair_of_points(f"Table 1, {title(cell)}, CIFAR-100, {metric}", cell, there, point, "may differ"))
     for panel in PANELS:
         (line,) = where(printed.fig7, metric=panel, method="dashed_line")
         curve = [point for point in where(printed.fig7, metric=panel, method="barlow_twins") if point["epoch"]]

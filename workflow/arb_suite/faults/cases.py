@@ -204,14 +204,20 @@ def cases(seed: int) -> Sequence[Case]:
         return random.Random(f"{seed} {name}").uniform(low, high)
 
     metrics, runs = f"{RUN}/metrics.csv", "results/runs.csv"
-    of_data, of_run = (), ("results/data/",)
+    of_data: tuple[str, ...] = ()
+    of_run: tuple[str, ...] = ("results/data/",)
     cut = [(f"results/data/digits.{kind}", of_data) for kind in ("npz", "json")]
     cut += [(f"{RUN}/{name}", of_run) for name in ("metrics.csv", "predictions.npz", "encoders.state", "training.json")]
     cut += [(f"results/{name}", EVERYTHING) for name in TABLES]
     without, digit = (lambda row: ""), _other_digit
-    rows = [(metrics, 2, digit, of_run), (metrics, 3, without, of_run), (metrics, -1, without, of_run)]
-    rows += [(runs, 2, digit, EVERYTHING), ("results/table_main.csv", -2, digit, EVERYTHING)]
-    rows += [("results/orderings_main.csv", 4, without, EVERYTHING)]
+    rows: list[tuple[str, int, Callable[[str], str], tuple[str, ...]]] = [
+        (metrics, 2, digit, of_run),
+        (metrics, 3, without, of_run),
+        (metrics, -1, without, of_run),
+        (runs, 2, digit, EVERYTHING),
+        ("results/table_main.csv", -2, digit, EVERYTHING),
+        ("results/orderings_main.csv", 4, without, EVERYTHING),
+    ]
     folders = [
         (_file_for_folder, "results/logs"),
         (_file_for_folder, "results/logs/train"),

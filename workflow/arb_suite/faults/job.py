@@ -173,7 +173,8 @@ class Campaign:
         if path.exists():
             known = json.loads(path.read_text(encoding="utf-8"))
             if known["code"] == self.code:
-                return known["row"]
+                row: dict[str, Any] = known["row"]
+                return row
         measured = self.template("finished")[1]
         with contextlib.ExitStack() as stack:
             stack.callback(clear, self.running)

@@ -20,4 +20,5 @@ class Method(JointEmbedding):
 
     def loss(self, views: Sequence[Tensor], labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return Eq. 8; the generator draws the permutation where shuffle is set."""
-        return self.criterion(*self.embed_all(views), generator=generator)
+        loss: Tensor = self.criterion(*self.embed_all(views), generator=generator)
+        return loss

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 from arb_core import ARBLoss, nearest_orthonormal_basis, standard_scale
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
@@ -45,7 +46,7 @@ class Method(JointEmbedding):
 
 
 def _without_batch_norm(sizes: Sizes) -> nn.Module:
-    widths = (sizes.features, sizes.hidden, sizes.hidden, sizes.embedding)
+    widths = (sizes.features, sizes.hidden, sizes.hidden, cast(int, sizes.embedding))
     linear = [nn.Linear(*pair) for pair in pairwise(widths)]
     return nn.Sequential(linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2])
 

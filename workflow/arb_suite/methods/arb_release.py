@@ -47,7 +47,8 @@ class _Release(nn.Module):
     def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
         z_a, z_b = standard_scale(z_a, eps=EPS), standard_scale(z_b, eps=EPS)
         directions = (self.products(z, other.detach(), self.ridge, self.shard) for z, other in ((z_a, z_b), (z_b, z_a)))
-        return sum((1 - c).square().sum(-1).mean() for c in directions)
+        one, other = ((1 - c).square().sum(-1).mean() for c in directions)
+        return one + other
 
 
 def _divisor(z: Tensor, other: Tensor, ridge: float, shard: int) -> Tensor:
@@ -59,7 +60,7 @@ def _shrinkage(z: Tensor, other: Tensor, ridge: float, shard: int) -> Tensor:
     # Standard deviation and covariance with N - 1: W = sqrt(N - 1) Z has Cov = W^T W / (N - 1) = Z^T Z, and the products of W
     # with its base, divided by N, are (N - 1)/N of those of Z with Z ((1 - e) Z^T Z + (e + 1e-5) I)^(-1/2).
     n, kept = len(z), 1 - SHRINKAGE
-    base = nearest_orthonormal_basis(other, ridge=(SHRINKAGE + ADDED) / kept) / kept**0.5
+    base: Tensor = nearest_orthonormal_basis(other, ridge=(SHRINKAGE + ADDED) / kept) / kept**0.5
     return (z * base).sum(0) * (n - 1) / n
 
 
@@ -71,7 +72,7 @@ def _shards(z: Tensor, other: Tensor, ridge: float, shard: int) -> Tensor:
         raise ValueError(f"shard {shard} does not divide the batch of {n}; choose a divisor")
     parts, others = (x.view(n // shard, shard, -1) for x in (z, other))
     share = shard / n
-    base = nearest_orthonormal_basis(others, ridge=ridge * share) * share**0.5
+    base: Tensor = nearest_orthonormal_basis(others, ridge=ridge * share) * share**0.5
     return (parts * base).sum(-2)
 
 

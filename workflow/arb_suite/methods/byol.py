@@ -23,4 +23,5 @@ class Method(MomentumMethod):
         """Return minus the cosine of prediction and target, over both directions: BYOL's Eq. 2 but for scale and constant."""
         predictions = [gather_rows(self.predictor(self.embed(view))) for view in views]
         targets = [gather_rows(self.target(view)) for view in views]
-        return (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2
+        loss: Tensor = (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2
+        return loss

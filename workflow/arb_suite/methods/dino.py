@@ -33,6 +33,8 @@ class Method(MomentumMethod):
 
     """
 
+    projector: DINOProjectionHead
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -59,7 +61,8 @@ class Method(MomentumMethod):
     @property
     def embedder(self) -> nn.Module:
         """The layers up to the bottleneck."""
-        return self.projector.layers
+        layers: nn.Module = self.projector.layers
+        return layers
 
     def begin_step(self, step: int, steps: int) -> None:
         """Move the teacher, raise its temperature and, once it is time, let the prototypes train."""
@@ -73,4 +76,5 @@ class Method(MomentumMethod):
         """Return the cross-entropy from the teacher's large views to all other views of the student; the centre moves."""
         targets = [gather_rows(self.target(view)) for view in views[:N_LARGE]]
         scores = [gather_rows(self.projector(self.encoder(view))) for view in views]
-        return self.criterion(targets, scores, teacher_temp=self.temperature)
+        loss: Tensor = self.criterion(targets, scores, teacher_temp=self.temperature)
+        return loss

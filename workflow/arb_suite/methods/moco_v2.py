@@ -28,4 +28,5 @@ class Method(MomentumMethod):
         """Return the mean over both directions of the contrastive loss; the keys join their queues."""
         queries = [gather_rows(self.embed(view)) for view in views]
         keys = [gather_rows(self.target(view)) for view in views]
-        return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
+        loss: Tensor = (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
+        return loss

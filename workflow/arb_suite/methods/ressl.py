@@ -64,4 +64,5 @@ class Method(MomentumMethod):
         """Return the relational loss to what was in the queue before; the teacher's embeddings join it."""
         weak, strong = views
         teacher, bank = self.queue(functional.normalize(gather_rows(self.target(weak))), update=True)
-        return self.criterion(functional.normalize(gather_rows(self.embed(strong))), teacher, bank)
+        loss: Tensor = self.criterion(functional.normalize(gather_rows(self.embed(strong))), teacher, bank)
+        return loss

@@ -24,4 +24,5 @@ class Method(BaseMethod):
         embeddings = [self.embed(view) for view in views]
         predictions = [gather_rows(self.predictor(z)) for z in embeddings]
         targets = [gather_rows(z.detach()) for z in embeddings]
-        return (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2
+        loss: Tensor = (self.criterion(predictions[0], targets[1]) + self.criterion(predictions[1], targets[0])) / 2
+        return loss

@@ -70,4 +70,5 @@ class Method(BaseMethod):
         with torch.no_grad():
             earlier = [queue(z, update=True)[1] for queue, z in zip(self.queues, embeddings[:N_LARGE], strict=True)]
             queued = [self.prototypes(z) for z in earlier] if self.uses_queue else None
-        return self.criterion(scores[:N_LARGE], scores[N_LARGE:], queued).squeeze()
+        loss: Tensor = self.criterion(scores[:N_LARGE], scores[N_LARGE:], queued)
+        return loss.squeeze()

@@ -34,4 +34,5 @@ class Method(JointEmbedding):
         # lightly draws from torch's global generator, which is put back afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-            return self.criterion(embeddings)
+            loss: Tensor = self.criterion(embeddings)
+        return loss

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
+from typing import Any
 
 import matplotlib
 import torch
@@ -202,7 +203,7 @@ def arrow(
         return x + across * right, y + across * up
 
     line, head = ((0, beside), (length - 1.3 * size, beside)), ((0, 0), (-1.4 * size, 0.5 * size), (-1.4 * size, -0.5 * size))
-    look = {"color": colour, "alpha": 0.45 if faint else 1.0, "zorder": 3 if faint else 4}
+    look: dict[str, Any] = {"color": colour, "alpha": 0.45 if faint else 1.0, "zorder": 3 if faint else 4}
     axis.plot(*zip(*(point(*of) for of in line), strict=True), linestyle=LINES[colour], linewidth=2, **look)
     axis.fill(*zip(*(point(length + x, beside + y) for x, y in head), strict=True), linewidth=0, **look)
     if label:

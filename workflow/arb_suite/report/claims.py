@@ -158,7 +158,7 @@ def with_steps(claims: pd.DataFrame, ledger: Path) -> pd.DataFrame:
             return {**claim, "fails": ""}
         return {**claim, "fails": step, "correction": claim["correction"].removeprefix(begins).removeprefix("; ")}
 
-    return pd.DataFrame(map(apart, claims.to_dict("records")))
+    return pd.DataFrame(map(apart, claims.to_dict("records", into=dict)))
 
 
 def chapters(claims: pd.DataFrame, outline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The drawing of collapse: where gradient descent takes two features of two views."""
 
 import math
+from typing import Any
 
 import matplotlib
 import torch
@@ -67,7 +68,8 @@ def gradients(in_a: Tensor, in_b: Tensor, ridge: float | None) -> tuple[Tensor, 
     """
     views = [embeddings(angle).requires_grad_() for angle in (in_a, in_b)]
     loss = DirectAlignmentLoss(eps=0) if ridge is None else ARBLoss(groups=len(in_a), ridge=ridge, eps=0)
-    return torch.autograd.grad(loss(*views), views)
+    of_a, of_b = torch.autograd.grad(loss(*views), views)
+    return of_a, of_b
 
 
 def rates(in_a: Tensor, in_b: Tensor, ridge: float | None) -> tuple[Tensor, Tensor]:
@@ -102,14 +104,16 @@ def misfit(in_a: Tensor, in_b: Tensor, ridge: float | None) -> Tensor:
     """Return the loss at each pair of angles; arguments as of `gradients`."""
     a, b = (standard_scale(embeddings(angle)).unflatten(1, (-1, 2)).movedim(1, 0) for angle in (in_a, in_b))
     targets = (b, a) if ridge is None else (nearest_orthonormal_basis(b, ridge), nearest_orthonormal_basis(a, ridge))
-    return sum((1 - (z * target).sum(dim=-2)).square().sum(dim=-1) for z, target in zip((a, b), targets, strict=True))
+    loss: Tensor = sum((1 - (z * target).sum(dim=-2)).square().sum(dim=-1) for z, target in zip((a, b), targets, strict=True))
+    return loss
 
 
 def descend(in_a: Tensor, in_b: Tensor, ridge: float | None) -> Tensor:
     """Return the path of descent from pairs of angles, (steps + 1, 2, k) in radians, slow stretches passed more quickly."""
     path = [torch.stack([in_a, in_b])]
     for _ in range(STEPS):
-        way = torch.stack(rates(*path[-1], ridge))
+        in_a, in_b = path[-1]
+        way = torch.stack(rates(in_a, in_b, ridge))
         path.append(path[-1] + STEP * way / (way.norm(dim=0) + STEP))
     return torch.stack(path)
 
@@ -151,17 +155,21 @@ def _flow(axis: Axes, ridge: float | None) -> None:
     )
     coarse = torch.linspace(-REACH + 15, REACH - 15, 9, dtype=torch.float64)
     points = torch.cartesian_prod(coarse, coarse)
-    way = torch.stack(rates(*points.deg2rad().mT, ridge))
+    in_a, in_b = points.deg2rad().mT
+    way = torch.stack(rates(in_a, in_b, ridge))
     moving = way.norm(dim=0) > AT_REST
     way = (way / way.norm(dim=0))[:, moving]
     axis.quiver(
         *points[moving].mT.numpy(), *way.numpy(), color=GREY, pivot="mid", angles="xy", scale=13, width=0.006, headwidth=4.5
     )
     ends = [-REACH, REACH]
-    look = {"linewidth": 1.1, "linestyle": ":", "label": "equal views"} if ridge else {"linewidth": 2.5, "label": "at rest"}
+    look: dict[str, Any] = (
+        {"linewidth": 1.1, "linestyle": ":", "label": "equal views"} if ridge else {"linewidth": 2.5, "label": "at rest"}
+    )
     axis.plot(ends, ends, color=INK, **look)
     starts = torch.tensor([[a * sign, b * sign] for a, b in STARTS for sign in (-1, 1)], dtype=torch.float64)
-    path = descend(*starts.deg2rad().mT, ridge).rad2deg().numpy()
+    in_a, in_b = starts.deg2rad().mT
+    path = descend(in_a, in_b, ridge).rad2deg().numpy()
     for i in range(len(starts)):
         axis.plot(path[::4, 0, i], path[::4, 1, i], color=VIEW, linewidth=1.6)
         axis.plot(*path[0, :, i], "o", color=VIEW, markersize=3)
@@ -193,15 +201,17 @@ def _speed(axis: Axes) -> None:
 def _said() -> tuple[str, str]:
     """Return the caption and the text for those who do not see it."""
     degrees = torch.tensor([[0.01, 0.01], [1, 1], [1, -1]], dtype=torch.float64)
-    near, alike, opposite = rates(*degrees.deg2rad().mT, PRINTED_RIDGE)[0].tolist()
-    of_direct = rates(*degrees.deg2rad().mT, None)[0][1].item()
+    in_a, in_b = degrees.deg2rad().mT
+    near, alike, opposite = rates(in_a, in_b, PRINTED_RIDGE)[0].tolist()
+    of_direct = rates(in_a, in_b, None)[0][1].item()
     zero = torch.zeros(1, dtype=torch.float64)
     norm = torch.stack(gradients(zero, zero, PRINTED_RIDGE)).norm().item()
     loss = [misfit(zero, zero, ridge).item() for ridge in (PRINTED_RIDGE, None)]
     starts = torch.tensor(STARTS, dtype=torch.float64)[::2]
+    in_a, in_b = starts.deg2rad().mT
     ways = []
     for ridge in (PRINTED_RIDGE, None):
-        ends = descend(*starts.deg2rad().mT, ridge)[-1].rad2deg().mT
+        ends = descend(in_a, in_b, ridge)[-1].rad2deg().mT
         pairs = zip(starts.tolist(), ends.tolist(), strict=True)
         ways.append(" and ".join(f"({a:.0f}, {b:.0f}) to ({x:.0f}, {y:.0f})" for (a, b), (x, y) in pairs))
     return (

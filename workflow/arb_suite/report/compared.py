@@ -70,7 +70,7 @@ def ordering_rows(
     """
     cells = {place: printed_cells(paper, place) for place in PLACES}
     known = {(dataset, claim["name"]): (claim, sides) for dataset, claim, sides in stated(claims, cells, runs)}
-    rows = orderings.to_dict("records")
+    rows = orderings.to_dict("records", into=dict)
     metrics: dict[str, set[str]] = {}
     lengths: dict[str, set[int]] = {}
     for row in rows:
@@ -162,7 +162,7 @@ def _cell(claim: Ordering, cells: Cells) -> str:
     for side in SIDES:
         own = [said.format(paper[side][name]) for name, said in COLUMNS.items() if name in paper[side]]
         own += [METRICS[metric_of(claim, side)]] * (metric_of(claim, "left") != metric_of(claim, "right"))
-        sides.append(_side(*own[:1], own[1:]))
+        sides.append(_side(own[0], own[1:]))
     return f"{', '.join(where)}: {' minus '.join(sides)}"
 
 
@@ -180,7 +180,7 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     decided = [row for row in rows if row["claim"].startswith(("Table", "Figure")) and row["verdict"] != "not run"]
     printed = [row for row in decided if not row["paper_difference"].startswith("-")]
-    counted: dict[tuple[str, str], Counter] = {}
+    counted: dict[tuple[str, str], Counter[str]] = {}
     compared: dict[tuple[str, str], set[tuple[str, ...]]] = {}
     for row in printed:
         key = (row["dataset"], row["settings"])
@@ -189,7 +189,7 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for row in printed:
         if row["verdict"] == "contradicted":
-            found.setdefault(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}", row | {"also": ""})
+            found.setdefault(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}", {**row, "also": ""})
     for row in printed:
         first = found.get(f"{row['dataset']}/{row['claim'].removesuffix('.tuned')}")
         if first and row["verdict"] == "contradicted" and row["claim"] != first["claim"]:

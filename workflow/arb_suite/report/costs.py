@@ -1,6 +1,7 @@
 """The drawing of the cost: operations of a base, by Eq. 9 as it stands and on the smaller side, over features and groups."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -69,5 +70,5 @@ def _large(count: int) -> str:
 
 def _curve(axis: Axes, x: Sequence[int], sizes: Sequence[Size], count: Count, colour: str, line: object, marker: str) -> None:
     """Draw a count over its sizes."""
-    look = {"marker": marker, "markersize": 4} if marker else {}
+    look: dict[str, Any] = {"marker": marker, "markersize": 4} if marker else {}
     axis.plot(x, [count(size) for size in sizes], color=colour, linestyle=line, **look)

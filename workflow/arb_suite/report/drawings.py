@@ -117,7 +117,7 @@ def _values(axis: Axes, z: torch.Tensor, ridges: Sequence[float]) -> None:
     """Draw the singular values of the pseudo base over the ridge, and those of the embedding."""
     of_base = torch.stack([torch.linalg.svdvals(nearest_orthonormal_basis(z, ridge)) for ridge in ridges])
     axis.plot(ridges, of_base.numpy(), color=BASE, linestyle=(0, (5, 1.4)))
-    axis.text(1.3 * LEAST, of_base[0, 0] - 0.04, "of $B$", color=BASE, va="top")
+    axis.text(1.3 * LEAST, of_base[0, 0].item() - 0.04, "of $B$", color=BASE, va="top")
     for s in torch.linalg.svdvals(z).tolist():
         axis.axhline(s, color=VIEW, linewidth=1.4)
         axis.text(1.3 * LEAST, s - 0.04, f"of $Z$: {s:.2f}", color=VIEW, va="top")

@@ -3,7 +3,7 @@
 import matplotlib
 import torch
 from arb_core import nearest_orthonormal_basis
-from proofs_checks.information import both, labelled
+from proofs_checks.information import Law, both, labelled
 from proofs_checks.shared_base import FAMILY
 
 from .bases import between, scaled
@@ -21,7 +21,7 @@ def informations(count: int) -> tuple[float, float]:
     angles = torch.linspace(*ANGLES, MOST, dtype=torch.float64).deg2rad()[:count]
     views = embeddings(angles).unflatten(1, (-1, 2)).movedim(1, 0)
     of_view, of_base = (labelled(list(matrices.numpy())) for matrices in (views, nearest_orthonormal_basis(views)))
-    law = {(view, view, base): 1 / count for view, base in zip(of_view, of_base, strict=True)}
+    law: Law = {(view, view, base): 1 / count for view, base in zip(of_view, of_base, strict=True)}
     with_view, with_base = both(law)
     return float(with_view) + 0.0, float(with_base) + 0.0
 

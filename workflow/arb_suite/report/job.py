@@ -81,7 +81,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     tallied = None if claims is None else of_claims.tally(claims, outline["readings"], outline["labels"])
     cells = results.table("audit_cells.csv")
     decided = None if claims is None else of_claims.as_shown(of_claims.with_steps(claims, LEDGER), outline["labels"])
-    rows, remarks = None, []
+    rows, remarks = None, list[str]()
     if orderings is not None:
         rows, remarks = ordering_rows(orderings, plan["orderings"], plan["runs"], FOLDER, outline["remarks"])
     ranks = effective_ranks(map(results.table, ("table_main.csv", "table_tuned.csv", "table_glyphs.csv")))
@@ -182,8 +182,8 @@ def _figure(
     table, shown, more, narrow = results.table(f"{name}.csv"), "", "", None
     if table is not None:
         shown, more = seen(name, table, results.table("orderings.csv"), usual)
-        narrow = _narrow(name, table)
-        narrow = {"source": narrow, "size": size_of(narrow)}
+        drawn = _narrow(name, table)
+        narrow = {"source": drawn, "size": size_of(drawn)}
     source = results.picture(f"{name}.svg")
     where = " The paper's curves above, those measured on the bundled data below." if of_paper else ""
     return {
@@ -226,8 +226,8 @@ def _rows(results: Results, name: str) -> list[dict[str, str]] | None:
             table["name"] = table[column] + ", " + table["dataset"]
     if "source" in table:
         several = table[table["source"] != ""].groupby("method")["proj_dim"].nunique()
-        table["source"] = [_against(row, set(several.index[several > 1])) for row in table.to_dict("records")]
-    return table.to_dict("records")
+        table["source"] = [_against(row, set(several.index[several > 1])) for row in table.to_dict("records", into=dict)]
+    return table.to_dict("records", into=dict)
 
 
 def _fit(row: Mapping[str, str]) -> str:

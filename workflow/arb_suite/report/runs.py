@@ -91,9 +91,10 @@ def overview(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete its folder and give the command again") from error
+    return content
 
 
 def _distinct(values: Any) -> list[str]:

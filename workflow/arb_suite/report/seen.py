@@ -1,7 +1,8 @@
 """What is to be seen in the figures, said in words: computed from their tables."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -57,7 +58,8 @@ def seen(name: str, table: pd.DataFrame, orderings: pd.DataFrame | None = None, 
         return _spectra(table), ""
     parts = list(_parts(table))
     if name == "fig3":
-        return tuple(" ".join(say(where, points, column) for where, points, column in parts) for say in (_brief, _ends))
+        brief, ends = (" ".join(say(where, points, column) for where, points, column in parts) for say in (_brief, _ends))
+        return brief, ends
     by_metric: dict[str, list[str]] = {"first": [], "others": []}
     for where, points, column in parts:
         labelled = column == "paper" and _panels_are_one(points)
@@ -85,7 +87,7 @@ def _lengths(name: str, table: pd.DataFrame, usual: int) -> Iterator[str]:
     if name not in POINTS:
         return
     runs = table[(table["measured"] != "") & (table["dataset"] == "digits")]
-    epochs = {int(x): sorted(set(of_x["pretrain_epochs"].astype(int))) for x, of_x in runs.groupby(X[name])}
+    epochs = {int(str(x)): sorted(set(of_x["pretrain_epochs"].astype(int))) for x, of_x in runs.groupby(X[name])}
     lengths = {length for of_x in epochs.values() for length in of_x}
     if len(lengths) > 1:
         said = [f"{' or '.join(map(str, epochs[x]))} epochs at {POINTS[name][0].format(x)}" for x in sorted(epochs)]
@@ -128,7 +130,7 @@ def _differences(name: str, orderings: pd.DataFrame | None, tuned: bool) -> dict
     return found
 
 
-def _leads(name: str, points: pd.DataFrame, column: str, exact: Mapping[tuple[str, int], float]) -> Iterator[str]:
+def _leads(name: str, points: pd.DataFrame, column: str, exact: Mapping[tuple[str, Any], float]) -> Iterator[str]:
     """Yield, by rival, at how many points a curve is above, and by how much at both ends; of groups, where it is highest."""
     curves = _curves(points, X[name], column)
     at, many = POINTS[name]
@@ -137,7 +139,7 @@ def _leads(name: str, points: pd.DataFrame, column: str, exact: Mapping[tuple[st
         lead = (curves[ours] - curves[rival]).dropna()
         if lead.empty:
             continue
-        lead = pd.Series({x: exact.get((rival, x), value) for x, value in lead.items()})
+        lead = pd.Series({x: exact.get((rival, x), value) for x, value in lead.items()}, dtype=float)
         above, equal = int((lead > 0).sum()), int((lead == 0).sum())
         also = f" and equal at {equal}" if equal else ""
         ends = " and ".join(f"{lead.loc[x]:+.2f} at {at.format(x)}" for x in (lead.index[0], lead.index[-1]))
@@ -208,6 +210,6 @@ def _spectra(table: pd.DataFrame) -> str:
     return f"After the training so many are above a tenth of the largest: {'; '.join(said)}."
 
 
-def _large(values: Sequence[str]) -> int:
+def _large(values: Iterable[str]) -> int:
     numbers = [float(value) for value in values]
     return sum(number > TENTH * max(numbers) for number in numbers)

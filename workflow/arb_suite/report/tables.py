@@ -62,8 +62,8 @@ def blocks(
         marked so.
 
     """
-    found = []
-    audited = [] if cells is None else cells.to_dict("records")
+    found: list[dict[str, Any]] = []
+    audited = [] if cells is None else cells.to_dict("records", into=dict)
     impossible = {_identity(cell, "as_printed") for cell in audited if cell["attainable"] == "no"}
     in_bold = {_identity(cell, "as_printed") for cell in bold}
 
@@ -77,19 +77,21 @@ def blocks(
             name for name in IDENTITY if name in of_data and _tells(name, of_data[name]) and (name != "variant" or not variants)
         ]
         metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
-        rows = []
+        rows: list[dict[str, Any]] = []
         for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
             for _, of_row in of_run.groupby(repeats):
-                by_metric = {cell["metric"]: marked(cell) | {"interval": interval(cell)} for cell in of_row.to_dict("records")}
-                notes = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
+                by_metric = {
+                    cell["metric"]: marked(cell) | {"interval": interval(cell)} for cell in of_row.to_dict("records", into=dict)
+                }
+                notes: list[str] = list(dict.fromkeys(cell["note"] for cell in by_metric.values() if cell["note"]))
                 shown = [by_metric.get(metric) for metric in metrics]
-                run = run_of(notes, dataset)
-                row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run, "")}
+                run = run_of(notes, str(dataset))
+                row = {"names": names, "cells": shown, "notes": notes, "run": run, "rank": (ranks or {}).get(run or "", "")}
                 there = beside.cells.get(run or "", [None] * len(beside.headings)) if beside else []
-                there = [cell and marked(cell | {"paper": cell["as_printed"]}) for cell in there]
+                marks = [cell and marked({**cell, "paper": cell["as_printed"]}) for cell in there]
                 dims = {cell["proj_dim"] for cell in there if cell and cell["proj_dim"]}
-                rows.append(row | {"beside": there, "paper_dim": dims.pop() if len(dims) == 1 else ""})
+                rows.append(row | {"beside": marks, "paper_dim": dims.pop() if len(dims) == 1 else ""})
         measured = bool((of_data["measured"] != "").any())
         with_dimension = [row for row in rows if "proj_dim" in columns and row["names"][columns.index("proj_dim")]]
         ranked = bool(with_dimension) and all(row["rank"] for row in with_dimension)
