@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from ..audit.provenance import PUBLISHED_NAMES
 from ..cells import TABLES as PRINTED_TABLES
-from ..cells import printed_cells
+from ..cells import Cells, printed_cells
 from ..code_version import commit
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
@@ -80,6 +80,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         orderings = results.table("orderings_main.csv")
     tallied = None if claims is None else of_claims.tally(claims, outline["readings"], outline["labels"])
     cells = results.table("audit_cells.csv")
+    printed = {place: printed_cells(FOLDER, place) for place in PRINTED_TABLES}
     decided = None if claims is None else of_claims.as_shown(of_claims.with_steps(claims, LEDGER), outline["labels"])
     rows, remarks = None, list[str]()
     if orderings is not None:
@@ -110,7 +111,8 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES, outline["sides"]),
         drawings={key: _drawn(key) for key in DRAWINGS},
         tables=[
-            _table(results, name, plan, cells, ranks) | _decided(outline["tables"].get(name), claims, rows) for name in TABLES
+            _table(results, name, plan, printed, cells, ranks) | _decided(outline["tables"].get(name), claims, rows)
+            for name in TABLES
         ],
         orderings=rows,
         remarks=remarks,
@@ -143,14 +145,18 @@ def _drawn(key: str) -> dict[str, Any]:
 
 
 def _table(
-    results: Results, name: str, plan: Mapping[str, Any], audited: pd.DataFrame | None, ranks: Mapping[str, str]
+    results: Results,
+    name: str,
+    plan: Mapping[str, Any],
+    printed: Cells,
+    audited: pd.DataFrame | None,
+    ranks: Mapping[str, str],
 ) -> dict[str, Any]:
     table = results.table(f"{name}.csv")
     if table is None:
         return {"name": name, "title": TABLES[name], "blocks": None}
-    cells = {place: printed_cells(FOLDER, place) for place in PRINTED_TABLES}
-    bold = [cell for cell in cells.get(name.replace("table_main", "table1"), ()) if cell["bold"] == "1"]
-    found = blocks(table, audited, ranks, bold, beside(name, plan, cells))
+    bold = [cell for cell in printed.get(name.replace("table_main", "table1"), ()) if cell["bold"] == "1"]
+    found = blocks(table, audited, ranks, bold, beside(name, plan, printed))
     return {"name": name, "title": TABLES[name], "blocks": side_by_side(found)}
 
 
