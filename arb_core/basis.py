@@ -259,7 +259,8 @@ def _by_gram(z: Tensor, ridge: Tensor, rank_tolerance: float, route: str) -> tup
     gram = z.mT @ z if d <= n else z @ z.mT
     root, slope = by_products(gram, ridge) if route == "products" else by_eigenvalues(gram, ridge, rank_tolerance)
     basis = z @ root if d <= n else root @ z
-    weight = torch.linalg.matrix_norm(basis)
+    # No singular value of a base exceeds 1: what does is the rounding of G, which is not to hide itself
+    weight = torch.linalg.matrix_norm(basis).clamp(max=math.sqrt(min(n, d)))
     trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     rounding = rounding_of(trace, slope, max(n, d)) / torch.where(weight > 0, weight, 1.0)
     return basis, error_of(gram, ridge, root) + rounding

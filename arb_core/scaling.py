@@ -57,6 +57,9 @@ def standard_scale(z: Tensor, dim: int = -2, eps: float = 0.0) -> Tensor:
     dimensional space orthogonal to the vector of ones, so that a scaled matrix
     has full column rank only if d <= N - 1.
 
+    Every finite column has a finite result as long as its sum stays inside the range of
+    the dtype, that is for entries up to its largest number over 2 N.
+
     References
     ----------
     .. [1] S. Zhang et al., "Align Representations with Base", CVPR 2022, Eq. 7.
@@ -98,8 +101,10 @@ def scale_by(
     centred = centred / unit
     variance = mean(centred.square())
     if eps == 0:
-        _refuse_constant(z, unit * variance.detach().sqrt(), largest(z.detach().abs()), dim)
-    return centred / (n * (variance + (eps / unit).square())).sqrt()
+        _refuse_constant(z, variance.detach().sqrt(), unit, largest(z.detach().abs()), dim)
+    if eps > 0:  # not 0 / unit, which torch takes for a product with a reciprocal: infinite for the smallest numbers
+        variance = variance + (eps / unit).square()
+    return centred / (n * variance).sqrt()
 
 
 def check_embeddings(z: Tensor, name: str) -> None:
@@ -116,15 +121,16 @@ def check_embeddings(z: Tensor, name: str) -> None:
         raise ValueError(f"{name} must not be empty, got shape {tuple(z.shape)}")
 
 
-def _refuse_constant(z: Tensor, sigma: Tensor, magnitude: Tensor, dim: int) -> None:
+def _refuse_constant(z: Tensor, sigma: Tensor, unit: Tensor, magnitude: Tensor, dim: int) -> None:
     # The mean of N equal numbers is itself rounded, so a constant column shows a standard deviation of a few units in
-    # the last place of its magnitude rather than 0. Written as 'not greater', the test catches NaN as well.
-    rounding = 4 * torch.finfo(z.dtype).eps * magnitude
+    # the last place of its magnitude rather than 0. Written as 'not greater', the test catches NaN as well. Both are compared
+    # in the column's unit, where the smallest numbers do not vanish.
+    rounding = 4 * torch.finfo(z.dtype).eps * (magnitude / unit)
     undefined = ~((sigma > rounding) & sigma.isfinite())
     if undefined.any():
         index = tuple(undefined.movedim(dim, -1).squeeze(-1).nonzero()[0].tolist())
         where = str(index[0]) if len(index) == 1 else str(index)
-        value = sigma.movedim(dim, -1).squeeze(-1)[index].item()
+        value = (sigma * unit).movedim(dim, -1).squeeze(-1)[index].item()
         raise ValueError(
             f"column {where} of z has the standard deviation {value:.3g}, constant to rounding or not finite, so Eq. 7 "
             f"is not defined there ({int(undefined.sum())} such column(s)); drop it, or pass eps > 0 to map it near zero"

@@ -73,13 +73,23 @@ def paper():
     return read_printed(ROOT / "workflow/paper", ROOT / "workflow/schemas/paper.schema.yaml")
 
 
+@pytest.fixture(scope="session")
+def read_config():
+    """A function that gives the configuration as it is in the repository, put together as Snakemake does it."""
+
+    def read():
+        config = {}
+        for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs", "paper"):
+            update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
+        return config
+
+    return read
+
+
 @pytest.fixture
-def whole_config():
-    """The configuration as it is in the repository, put together as Snakemake does it."""
-    config = {}
-    for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs", "paper"):
-        update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
-    return config
+def whole_config(read_config):
+    """As the function gives it."""
+    return read_config()
 
 
 @pytest.fixture

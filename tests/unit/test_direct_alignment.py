@@ -23,8 +23,12 @@ def test_equals_the_literal_reference(shape):
 
 def test_gradient_is_that_of_one_term_without_a_constant_factor():
     pair = [z.requires_grad_() for z in views()]
-    one_term = (1 - (standard_scale(pair[0]) * standard_scale(pair[1])).sum(dim=0)).square().sum()
-    expected = torch.autograd.grad(one_term, pair)
+
+    def one_term(z_a, z_b):
+        return (1 - (standard_scale(z_a) * standard_scale(z_b)).sum(dim=0)).square().sum()
+
+    assert torch.autograd.gradcheck(one_term, pair)
+    expected = torch.autograd.grad(one_term(*pair), pair)
     for actual, wanted in zip(torch.autograd.grad(DirectAlignmentLoss(eps=0.0)(*pair), pair), expected, strict=True):
         torch.testing.assert_close(actual, wanted)
         assert wanted.abs().max() > 0.01

@@ -33,8 +33,26 @@ def test_the_campaign_is_what_is_asked_for_and_the_same_each_time():
     }
     assert min(kills.values()) >= 8
     faults = {"disk full", "result truncated", "CSV row damaged", "checkpoint with a flipped bit", "log folder not writable"}
-    assert faults | {"two commands at once"} <= {case.fault for case in campaign}
+    assert faults | {"two commands at once", "none, elsewhere"} <= {case.fault for case in campaign}
     assert set(SHORT) <= {case.name for case in campaign}
+
+
+def test_elsewhere_is_another_folder_environment_and_number_of_cores(tmp_path):
+    (tmp_path / "clone/results").mkdir(parents=True)
+    scene = Scene(Clone(tmp_path / "clone", tmp_path / "printed", [], 2), 0.0, 0.0, {})
+    (case,) = (case for case in cases(1) if case.name == "other7")
+    hit, first = case.disturb(scene, case)
+    assert first == ""
+    assert scene.clone.cores == 1
+    assert scene.clone.folder.is_dir()
+    assert not (tmp_path / "clone").exists()
+    assert {" ", "'", '"', "&", "é"} <= set(scene.clone.folder.name)
+    assert scene.clone.results == scene.clone.folder / "results"
+    for name, value in {"LC_ALL": "C", "TZ": "XYZ-13:45", "PYTHONHASHSEED": "7"}.items():
+        assert scene.environment[name] == value
+        assert f"{name}={value}" in hit
+    scene.clone.arguments = ["--version"]
+    assert scene.start().wait() == 0  # with all of that
 
 
 # --- how an outcome is told -----------------------------------------------------------------------------------------------

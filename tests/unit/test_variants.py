@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from arb_core import ARBLoss, DirectAlignmentLoss
+from arb_core import ARBLoss, DirectAlignmentLoss, nearest_orthonormal_basis
 
 from arb_suite.jobs import UserError
 from arb_suite.method import Sizes, build_method
+from arb_suite.methods import arb_ablation, arb_release
 from arb_suite.methods.arb_ablation import ABLATIONS
 from arb_suite.methods.arb_release import FORMULAS
 from arb_suite.trace import trace
@@ -65,6 +66,38 @@ def test_l2_compares_columns_of_norm_one(views):
         return ((z / np.linalg.norm(z, axis=0) - b / np.linalg.norm(b, axis=0)) ** 2).sum()
 
     assert loss_of("arb_ablation", views, ablation="l2") == pytest.approx(both(views, misfit, lambda z: z), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        *((arb_ablation, {"ablation": name}) for name in ABLATIONS if name != "no_batch_norm"),  # that is ARBLoss
+        *((arb_release, {"formula": name, "shard": 8}) for name in FORMULAS),
+    ],
+    ids=lambda value: str(next(iter(value.values()))) if isinstance(value, dict) else "",
+)
+def test_gradient_is_that_of_constant_bases(module, options, views, monkeypatch):
+    criterion = build_method(module.__name__.rpartition(".")[2], torch.nn.Flatten(), SIZES, options).criterion
+    pair = [torch.from_numpy(z).requires_grad_() for z in views]
+    bases = []
+
+    def remembered(z, ridge):
+        bases.append(nearest_orthonormal_basis(z, ridge=ridge))
+        return bases[-1]
+
+    monkeypatch.setattr(module, "nearest_orthonormal_basis", remembered)
+    gradients = torch.autograd.grad(criterion(*pair), pair)
+    assert len(bases) == 2
+
+    def with_constant_bases(z_a, z_b):
+        given = iter(bases)
+        monkeypatch.setattr(module, "nearest_orthonormal_basis", lambda z, ridge: next(given))
+        return criterion(z_a, z_b)
+
+    assert torch.autograd.gradcheck(with_constant_bases, pair)
+    for actual, expected in zip(gradients, torch.autograd.grad(with_constant_bases(*pair), pair), strict=True):
+        torch.testing.assert_close(actual, expected)
+        assert expected.abs().max() > 1e-3
 
 
 def test_without_batch_norm_only_the_projector_differs(views):

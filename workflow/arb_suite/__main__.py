@@ -13,7 +13,7 @@ import time
 from .jobs import PARENT
 
 DATA = ("digits", "glyphs", "cifar", "imagefolder", "generated")
-TRAINING = ("throughput", "plan", "tune", "train")
+TRAINING = ("throughput", "plan", "tune", "train", "drift")
 TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "spectra", "plots")
 JOBS = {job: f"arb_suite.{job}" for job in DATA + TRAINING + TABLES}
 JOBS |= {"audit": "arb_suite.audit.job", "faults": "arb_suite.faults.job", "report": "arb_suite.report.job"}

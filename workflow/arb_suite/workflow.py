@@ -292,6 +292,11 @@ class Plan:
         trained = (f"arb_suite.{name}" for name in TRAINING_MODULES)  # collapse trains with the suite's own loop
         return code_version("proofs_checks", "arb_core", "arb_suite.evaluate", "arb_suite.methods", *trained)
 
+    def drift(self) -> str:
+        """Return the settings of the runs that are looked at along the training, and the version of what trains, as JSON."""
+        runs = {run.name: {"training": run.training, "score_on": run.evaluation["score_on"]} for run in self._evaluated_along()}
+        return _json({"runs": runs, "code": [code_version("arb_suite.drift"), self.theory()]})
+
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]

@@ -63,3 +63,22 @@ rule basis_benchmark:
     shell:
         "exec python {input.script:q} --out {output.times:q} --errors {output.errors:q} --plot {output.plot:q} --threads {threads}"
         " > {log:q} 2>&1"
+
+
+# How far trainings in float32 and in float64 drift apart
+rule drift:
+    input:
+        "results/data/digits.npz",
+    output:
+        "results/drift.csv",
+    log:
+        "results/logs/drift.log",
+    benchmark:
+        "results/benchmarks/drift.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        plan=PLAN.drift(),
+    shell:
+        "exec python -m arb_suite drift --plan {params.plan:q} --data {input:q} --out {output:q} --log {log:q}"

@@ -180,6 +180,25 @@ def _read_only(name: str) -> Callable[[Scene, Case], tuple[str, str]]:
     return disturb
 
 
+def _elsewhere(
+    cores: int | None = None, folder: str | None = None, **environment: str
+) -> Callable[[Scene, Case], tuple[str, str]]:
+    """Give the command as another user would: on so many cores, in a folder of that name, with another environment."""
+
+    def settle(scene: Scene, case: Case) -> tuple[str, str]:
+        said = [f"{name}={value}" for name, value in environment.items()]
+        scene.environment |= environment
+        if cores:
+            scene.clone.cores = cores
+            said.append(f"--cores {cores}")
+        if folder:
+            scene.clone.move(scene.clone.folder.with_name(folder))
+            said.append(f"in a folder {folder!r}")
+        return ", ".join(said), ""
+
+    return settle
+
+
 def _twice(scene: Scene, case: Case) -> tuple[str, str]:
     first = scene.start()
     _at_moment(scene, case, first)
@@ -224,6 +243,17 @@ def cases(seed: int) -> Sequence[Case]:
         (_file_for_folder, "results/logs/train/digits"),
     ]
     locked = ["results/logs", "results/logs/train/digits", "results/runs/digits"]
+    folder, zone, turkish = 'ein Ordner, "anders" & l\'été', "XYZ-13:45", "tr_TR.UTF-8"
+    elsewhere = [
+        _elsewhere(cores=1),
+        _elsewhere(cores=8),
+        _elsewhere(folder=folder),
+        _elsewhere(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"),
+        _elsewhere(LC_ALL=turkish, LANGUAGE="tr"),
+        _elsewhere(TZ=zone),
+        _elsewhere(OMP_NUM_THREADS="4", MKL_NUM_THREADS="4", OPENBLAS_NUM_THREADS="4"),
+        _elsewhere(cores=1, folder=folder, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", TZ=zone, PYTHONHASHSEED="7"),
+    ]
     return [
         Case("undisturbed", "none", None, "code", _nothing),
         *_kills(50, seed),
@@ -246,6 +276,7 @@ def cases(seed: int) -> Sequence[Case]:
             Case(f"two{i}", "two commands at once", moment, "code", _twice)
             for i, moment in enumerate([0.0, drawn("two 1"), drawn("two 2")])
         ),
+        *(Case(f"other{i}", "none, elsewhere", None, "code", settle) for i, settle in enumerate(elsewhere)),
         Case("copied0", "results copied without .snakemake", None, "finished", _without_records, of_data),
         Case("copied1", "the same, made with other settings", None, "other settings", _without_records, of_data, (0, 1)),
     ]

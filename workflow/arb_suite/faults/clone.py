@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -43,18 +43,25 @@ def copy_of_the_code(root: Path, folder: Path) -> None:
 class Command:
     """One command that was started in a clone, in a session and process group of its own."""
 
-    def __init__(self, clone: "Clone", arguments: Sequence[str], prefix: Sequence[str], limit: Callable[[], None] | None):
+    def __init__(
+        self,
+        clone: "Clone",
+        arguments: Sequence[str],
+        prefix: Sequence[str] = (),
+        limit: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
         self.clone = clone
         self.printed_to = clone.scratch / f"printed{len(clone.commands)}.txt"
         self.began = time.monotonic()
-        environment = {
+        inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ARB_SUITE", "PYTHONPATH"))
         }
         with self.printed_to.open("wb") as output:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "snakemake", "--cores", str(clone.cores), TARGET, *arguments],
                 cwd=clone.folder,
-                env=environment,
+                env=inherited | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -111,9 +118,20 @@ class Clone:
         self.commands: list[Command] = []
         scratch.mkdir(parents=True, exist_ok=True)
 
-    def start(self, prefix: Sequence[str] = (), limit: Callable[[], None] | None = None, more: Sequence[str] = ()) -> Command:
+    def start(
+        self,
+        prefix: Sequence[str] = (),
+        limit: Callable[[], None] | None = None,
+        more: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Command:
         """Give the command, after `prefix` and with `more` arguments; `limit` is called in the new process first."""
-        return Command(self, [*self.arguments, *more], prefix, limit)
+        return Command(self, [*self.arguments, *more], prefix, limit, environment)
+
+    def move(self, folder: Path) -> None:
+        """Move it to another folder, before any command."""
+        self.folder.rename(folder)
+        self.folder, self.results = folder, folder / "results"
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes of this folder's commands: of their sessions, or at work in the folder."""

@@ -34,6 +34,8 @@ class Scene:
         Put before the commands.
     limit : callable or None
         Called in the process of a command first.
+    environment : dict
+        What is set in the environment of the commands.
     more : list of str
         Arguments of the next command alone.
     deleted : list of str
@@ -49,6 +51,7 @@ class Scene:
     stages: Mapping[str, float]
     prefix: list[str] = field(default_factory=list)
     limit: Callable[[], None] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     more: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     remedies: list[Callable[[], None]] = field(default_factory=list)
@@ -56,7 +59,7 @@ class Scene:
     def start(self) -> Command:
         """Give the command."""
         more, self.more = self.more, []
-        return self.clone.start(self.prefix, self.limit, more)
+        return self.clone.start(self.prefix, self.limit, more, self.environment)
 
     def run(self) -> str:
         """Give the command and return its outcome when it has ended."""

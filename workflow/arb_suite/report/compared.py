@@ -57,7 +57,8 @@ def ordering_rows(
     Returns
     -------
     list of dict
-        The columns of the table, and ``interval``; ``settings``, "tuned" or
+        The columns of the table, and ``interval``; ``family``, the table or figure in
+        whose name a statement is; ``anchor``, where it stands on the page; ``settings``, "tuned" or
         "customary"; ``says``, the statement, and ``brief``, shorter where a metric tells
         it from others; ``place``, where the paper has it; ``printed``, the paper's
         difference with two decimals; ``cell``, the printed cells that
@@ -95,6 +96,8 @@ def ordering_rows(
             row
             | {
                 "interval": interval(row),
+                "family": family,
+                "anchor": row["claim"] if row["dataset"] == "digits" else f"{row['claim']}.{row['dataset']}",
                 "settings": "tuned" if tuned else "customary",
                 "says": says,
                 "brief": f"{place}, {metric}{', tuned' if tuned else ''}" if metric else says,

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     )
 
 
+@cache
 def _drawn(key: str) -> dict[str, Any]:
     drawing = DRAWINGS[key]()
     source = as_source(svg(drawing.figure).encode())
@@ -163,15 +165,16 @@ def _table(
 def _decided(
     entry: Mapping[str, Any] | None, claims: pd.DataFrame | None, orderings: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
-    """Return the claims about a table or figure and its orderings on the digits, each with its verdict."""
-    entry = entry or {"claims": [], "orderings": []}
+    """Return the claims about a table or figure and its orderings on one data set, each with its verdict."""
+    entry = {"claims": [], "orderings": [], "dataset": "digits"} | dict(entry or {})
     verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
     return {
         "links": [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts],
+        "dataset": entry["dataset"],
         "ordered": [
-            {"id": row["claim"], "verdict": row["verdict"]}
+            {"id": row["claim"], "anchor": row["anchor"], "verdict": row["verdict"]}
             for row in orderings or ()
-            if row["claim"].split(".")[0] in entry["orderings"] and row["dataset"] == "digits"
+            if row["family"] in entry["orderings"] and row["dataset"] == entry["dataset"]
         ],
     }
 

@@ -49,7 +49,8 @@ def blocks(
     Returns
     -------
     list of dict
-        By data set: ``dataset``; ``generated``, whether its images are; ``columns``, the
+        By data set: ``dataset``; ``epochs``, by number of epochs of pre-training its data
+        sets, where no column says so; ``generated``, whether its images are; ``columns``, the
         headings of what tells the rows apart; ``variants``, by variant its methods where
         each method has one, so that it needs no column; ``metrics``, and ``of``, the data
         set of each where a block has several; ``beside``, data set and metric of the
@@ -72,11 +73,14 @@ def blocks(
         return {**cell, "impossible": own in impossible, "bold": own in in_bold}
 
     for dataset, of_data in table.groupby("dataset", sort=False):
+        if (of_data["variant"] == "tuned").any():
+            of_data = of_data.assign(variant=of_data["variant"].replace("", "customary"))
         variants = _variants(of_data)
         columns = [
             name for name in IDENTITY if name in of_data and _tells(name, of_data[name]) and (name != "variant" or not variants)
         ]
         metrics = [metric for metric in METRICS if (of_data["metric"] == metric).any()]
+        epochs = of_data["pretrain_epochs"].unique()
         rows: list[dict[str, Any]] = []
         for names, of_run in of_data.groupby(columns, sort=False, dropna=False):
             repeats = of_run.groupby("metric").cumcount()  # two rows of one method may both lack a dimension
@@ -98,6 +102,7 @@ def blocks(
         found.append(
             {
                 "dataset": dataset,
+                "epochs": {epochs[0]: [dataset]} if len(epochs) == 1 and epochs[0] else {},
                 "generated": bool(of_data["note"].str.contains("GENERATED").any()),
                 "columns": [IDENTITY[name] for name in columns],
                 "metrics": [METRICS[metric] for metric in metrics],
@@ -128,9 +133,12 @@ def side_by_side(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             joined.append(block)
             continue
         of = [each or last["dataset"] for each in last["of"]]
+        both = last["epochs"] | block["epochs"]
+        epochs = {number: last["epochs"].get(number, []) + block["epochs"].get(number, []) for number in both}
         rows = [row | {"cells": [*row["cells"], *more["cells"]]} for row, more in zip(last["rows"], block["rows"], strict=True)]
         joined[-1] = last | {
             "dataset": f"{last['dataset']}, {block['dataset']}",
+            "epochs": epochs,
             "metrics": last["metrics"] + block["metrics"],
             "of": of + [block["dataset"]] * len(block["metrics"]),
             "rows": rows,

@@ -21,7 +21,7 @@ from arb_suite.report.costs import FEATURES, GROUPS
 from arb_suite.report.drawings import DRAWINGS, distances, inner_products, svg
 from arb_suite.report.information import informations
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STORED = {
     entry["claim"]: entry
     for entry in yaml.safe_load((ROOT / "proofs_checks/search/counterexamples.yaml").read_text(encoding="utf-8"))

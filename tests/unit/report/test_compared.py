@@ -16,7 +16,7 @@ from arb_suite.report.compared import ordering_rows, ordering_tally
 from arb_suite.report.seen import seen
 from arb_suite.report.tables import blocks, effective_ranks, side_by_side, take_remarks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference"
 REMARKS = yaml.safe_load((ROOT / "workflow/report/report.yaml").read_text(encoding="utf-8"))["remarks"]
 

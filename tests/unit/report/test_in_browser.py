@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from snakemake.utils import update_config
 
-from arb_suite.report.job import render
-from arb_suite.report.parts import Results
-from arb_suite.workflow import Plan
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference"
 BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium")
@@ -83,28 +77,17 @@ addEventListener("load", () => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(rendered, write_audits, tmp_path_factory):
     """The report of the reference results, and of a printed number that cannot be."""
     results = tmp_path_factory.mktemp("report") / "results"
     shutil.copytree(REFERENCE, results)
     cell = {"place": "Table 1", "method": "BYOL", "variant": "asymmetric", "proj_dim": "4096", "dataset": "ImageNet-100"}
     cell |= {"metric": "linear_top5", "as_printed": "94.99", "attainable": "no", "source": "", "source_difference": ""}
     cell |= dict.fromkeys(("n_eval", "nearest_below", "nearest_above"), "1")
-    pd.DataFrame([cell]).to_csv(results / "audit_cells.csv", index=False)
-    for name, columns in {
-        "published": "rows dataset metric best_printed printed best_with_published with_published same_method lead_then",
-        "sizes": "series dataset reading accuracies nominal_n attainable_over_nominal_n n explained expected fit",
-        "settings": "id setting data paper release suite",
-    }.items():
-        pd.DataFrame([dict.fromkeys(columns.split(), "something that is long enough to be wrapped")]).to_csv(
-            results / f"audit_{name}.csv", index=False
-        )
-    config = {}
-    for name in ("default", "digits", "digits_tables", "digits_tuning", "glyphs", "paper"):
-        update_config(config, yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8")))
+    write_audits(results, [cell], "something that is long enough to be wrapped")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return render(Results(results), json.loads(Plan(config).report()), "v1")
+        return rendered(results)
 
 
 def browse(page, folder, width):
