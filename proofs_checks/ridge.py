@@ -281,8 +281,9 @@ def generalises_the_basis(implementation: Implementation = OURS, effort: Effort 
         verdict,
         f"with full column rank B tends to the nearest orthonormal basis: {full.tried}; without it B tends to the partial"
         f" isometry U_r V_r^T ({projected.tried}), whose B^T B is the projector V_r V_r^T, at a distance of 1 from the"
-        f" identity. For lambda = 0.0001, ||I - B^T B||_2 = lambda / (lambda + s_min^2) is, for scaled Gaussian Z with N = 256,"
-        f" {', '.join(sizes)}; it is at most {SMALL} where s_min^2 >= 99 lambda: {small.tried}",
+        f" identity. For lambda = 0.0001, ||I - B^T B||_2 = lambda / (lambda + s_min^2) is, for a scaled"
+        f" Gaussian Z with N = 256, drawn once, {', '.join(sizes)}; it is at most {SMALL} where"
+        f" s_min^2 >= 99 lambda: {small.tried}",
         condition="the limit: for Z of full column rank, so for d <= N - 1; the small error at lambda = 0.0001: for s_min^2"
         " far above lambda, which full column rank does not give near d = N - 1. Where Eq. 9 is needed, d > N - 1, neither",
         correction="B^T B = V diag(s^2 / (s^2 + lambda)) V^T: the identity is missed by lambda / (lambda + s_min^2), and by 1"

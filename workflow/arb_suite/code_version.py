@@ -48,6 +48,15 @@ def commit() -> str:
     return described.stdout.strip()
 
 
+def commit_date() -> str:
+    """Return the day of the last commit of the clone that one stands in, or nothing if it is none."""
+    try:
+        told = subprocess.run(["git", "show", "-s", "--format=%cs", "HEAD"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
+
+
 def imports(module: str, package: str) -> bool:
     """Tell whether the source of a module imports from a package, without importing either."""
     return any(name.split(".")[0] == package for name in _imported(module))

@@ -34,8 +34,10 @@ LABELS = {
     "embedding_distance": r"$\|Z^A - Z^B\|_F^2$",
     "base_distance": r"$\|B^A - B^B\|_F^2$",
     "loss": "loss, Eq. 8",
-    "embedding_std": "standard deviation of Z",
+    "embedding_std": "std of the embeddings",
 }
+# By level these are top-5 both (P5 of the audit)
+AS_LABELLED = {("fig5", "paper", f"linear_top{k}"): f"labelled ACC@{k}, %" for k in (1, 5)}
 # To be told apart in print and by the colour-blind (Okabe and Ito)
 STYLES: dict[str, dict[str, Any]] = {
     "ARB": {"color": "#0072B2", "marker": "o"},
@@ -186,7 +188,7 @@ def _panel(axis: Axes, place: str, points: pd.DataFrame, metric: str, column: st
         if column == "measured" and (curve["ci_low"] != "").all():
             low, high = (curve[bound].astype(float) for bound in ("ci_low", "ci_high"))
             axis.fill_between(at, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    axis.set_ylabel(LABELS[metric])
+    axis.set_ylabel(AS_LABELLED.get((place, column, metric), LABELS[metric]))
     axis.set_xlabel(LABELS[x])
     if place in AT_POINTS:
         ticks = sorted({float(value) for value in points[x]})

@@ -45,12 +45,12 @@ def test_readings_of_one_statement_are_told_from_statements(source, claims):
 def test_readings_in_several_rows_and_checks_that_are_no_sentences_are_counted(page, claims):
     printed, *others = tally(claims, OUTLINE["readings"], OUTLINE["labels"])
     verdicts = dict(zip(claims["id"], claims["verdict"], strict=True))
-    assert printed["no_sentences"] == {claim: verdicts[claim] for claim in ("P13", "P14", "P19", "P22")}
+    assert printed["no_sentences"] == {claim: verdicts[claim] for claim in ("P13", "P14", "P18", "P19", "P22")}
     counts = Counter(printed["no_sentences"].values())
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-    assert f"(P13, P14, P19, P22: {summary})." in no_sentences([printed])
+    assert f"(P13, P14, P18, P19, P22: {summary})." in no_sentences([printed])
     assert no_sentences([printed]) in page.text
-    assert no_sentences([printed]).startswith(f"Of the {printed['total']} that are printed, 4 are checks of printed numbers")
+    assert no_sentences([printed]).startswith(f"Of the {printed['total']} that are printed, 5 are checks of printed numbers")
     assert no_sentences([printed | {"no_sentences": {}}]) == ""
     extra = sum(printed["statements"].values()) - printed["total_statements"]
     assert 0 < printed["several"] <= extra
@@ -99,11 +99,11 @@ def test_a_finding_is_not_said_where_numbers_are_not_as_its_words(claims, orderi
 
 def test_where_a_label_is_not_the_papers_own_words_its_row_says_so(parsed, source, claims):
     shown = as_shown(claims, OUTLINE["labels"]).set_index("id")
-    assert set(shown.index[shown["label"] != ""]) == {"P13", "P14", "P16", "P19", "P22"}
+    assert set(shown.index[shown["label"] != ""]) == {"P13", "P14", "P16", "P18", "P19", "P22"}
     (p16,) = re.findall(r'<article class="claim \w+" id="P16".*?</article>', source, re.DOTALL)
     assert "Table 3 itself shows otherwise" in parsed(p16).text
     assert parsed(f"<p>{typeset(shown.loc['P16', 'correction'])}</p>").text in parsed(p16).text
-    for identity in ("P13", "P14", "P19", "P22"):
+    for identity in ("P13", "P14", "P18", "P19", "P22"):
         (article,) = re.findall(rf'<article class="claim \w+" id="{identity}".*?</article>', source, re.DOTALL)
         assert "counted as printed. No sentence of the paper" in parsed(article).text
 
@@ -175,6 +175,18 @@ def test_one_claim_that_differs_takes_a_finding_back(claims, orderings, ranks):
     )
     assert "upper bound" not in finding["text"]
     assert f"{changed}: {other}" in finding["text"]
+
+
+def test_in_short_is_said_for_the_verdicts_that_it_is_written_for(page, claims, orderings, ranks):
+    (short,) = findings(claims, orderings, ranks, [OUTLINE["short"]])
+    assert short["as_written"]
+    assert short["text"] in page.text
+    assert short["text"] in (ROOT / "README.md").read_text(encoding="utf-8")
+    for changed in ("T1.unique", "T4.max"):
+        one = claims.assign(verdict=claims["verdict"].mask(claims["id"] == changed, "inconclusive"))
+        (other,) = findings(one, orderings, ranks, [OUTLINE["short"]])
+        assert not other["as_written"]
+    assert findings(None, orderings, ranks, [OUTLINE["short"]]) == []
 
 
 def test_findings_about_what_was_not_decided_are_left_out(claims, orderings, ranks):

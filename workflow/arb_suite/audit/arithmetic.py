@@ -106,7 +106,7 @@ def leads_over_dimensions(printed: Printed) -> Finding:
             )
             parts[-1] += f", which is {listed(pairs) or 'no difference of two points'}"
             corrected.append(f"{lead} at d = {dimension}")
-    note = sampling_note(printed, "P4")
+    note = f"{sampling_note(printed, 'P4')}, by the number of images stated, which does not give these points (P19)"
     return Finding(holds_if(not corrected), f"Fig. 4, top-1: {'; '.join(parts)}; {note}", correction=listed(corrected))
 
 

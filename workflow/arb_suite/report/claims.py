@@ -39,7 +39,7 @@ VERDICTS = {
     "inconclusive": "searched for counterexamples in vain, and not proved",
 }
 SOURCES = {
-    "printed": "printed in the paper",
+    "printed": "printed in the paper, or checks of what it prints",
     "implied": "implied by its tables or bold type",
     "ours": "this suite's own",
 }
@@ -199,7 +199,9 @@ def summary(
     outline: Mapping[str, Any],
 ) -> str:
     """Return the tally and the findings as Markdown; `outline` is that of the report."""
-    lines = [f"| readings of claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
+    short = [finding["text"] for finding in findings(claims, orderings, ranks, [outline["short"]]) if finding["as_written"]]
+    lines = [line for text in short for line in (f"**In short.** {text}", "")]
+    lines += [f"| readings of claims | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
     tallied = tally(claims, outline["readings"], outline["labels"])
     for row in tallied:
         counts = [

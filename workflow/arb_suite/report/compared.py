@@ -178,6 +178,7 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     dict
         ``counts``, by data and settings how many have each verdict; ``comparisons``, likewise
         how many comparisons of measurements these are, as one can stand in several places;
+        ``pointing``, likewise in how many of the orderings the mean difference is as claimed;
         ``contradicted``, the rows of those; ``opposite``, the places of what was left out.
 
     """
@@ -185,10 +186,13 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     printed = [row for row in decided if not row["paper_difference"].startswith("-")]
     counted: dict[tuple[str, str], Counter[str]] = {}
     compared: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    pointing: Counter[tuple[str, str]] = Counter()
     for row in printed:
         key = (row["dataset"], row["settings"])
         counted.setdefault(key, Counter())[row["verdict"]] += 1
-        compared.setdefault(key, set()).add((*row["runs"], *_metrics(row)))
+        pointing[key] += float(row["measured_difference"]) > 0
+        # One comparison has one difference, wherever it stands: of the same runs, others are of other epochs
+        compared.setdefault(key, set()).add((*row["runs"], *_metrics(row), row["measured_difference"]))
     found: dict[str, dict[str, Any]] = {}
     for row in printed:
         if row["verdict"] == "contradicted":
@@ -200,6 +204,7 @@ def ordering_tally(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "counts": counted,
         "comparisons": {key: len(each) for key, each in compared.items()},
+        "pointing": pointing,
         "contradicted": list(found.values()),
         "opposite": list(dict.fromkeys(row["place"] for row in decided if row not in printed)),
     }

@@ -38,9 +38,9 @@ def findings(
     Returns
     -------
     list of dict
-        ``title``, ``text`` and ``links``, each with ``id`` and ``verdict``. Where any
-        verdict is another, or ``below`` or ``reads`` is not met, the text names them all. Of findings about what was not
-        decided there is nothing.
+        ``title``, ``text`` and ``links``, each with ``id`` and ``verdict``; ``as_written``, whether
+        the text is ``says``: where any verdict is another, or ``below`` or ``reads`` is not met, it
+        names them all. Of findings about what was not decided there is nothing.
 
     """
     found = []
@@ -60,14 +60,15 @@ def findings(
             for identity, pattern in entry.get("reads", {}).items()
         ]
         as_expected = all(rows[identity]["verdict"] == verdict for identity, verdict in expected.items())
-        if as_expected and all(read) and all(_smaller(rows[identity]) for identity in entry.get("below", ())):
+        as_written = as_expected and all(read) and all(_smaller(rows[identity]) for identity in entry.get("below", ()))
+        if as_written:
             known |= {name: text for found_there in read if found_there for name, text in found_there.groupdict().items()}
             text = entry["says"].format(**{identity.replace(".", "_"): row for identity, row in rows.items()}, **known)
             for metric, meaning in METRICS.items():
                 text = text.replace(metric, meaning)
         else:
             text = "; ".join(f"{link['id']}: {link['verdict']}" for link in links) + "."
-        found.append({"title": entry["title"], "text": text, "links": links})
+        found.append({"title": entry["title"], "text": text, "links": links, "as_written": as_written})
     return found
 
 

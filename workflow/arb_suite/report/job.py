@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from ..audit.provenance import PUBLISHED_NAMES
 from ..cells import TABLES as PRINTED_TABLES
 from ..cells import Cells, printed_cells
-from ..code_version import commit
+from ..code_version import commit, commit_date
 from ..files import atomic_file
 from ..jobs import job_parser, read_resolved, run_job
 from ..plots import draw, draw_spectra
@@ -102,12 +102,14 @@ def render(results: Results, plan: Mapping[str, Any], version: str) -> str:
     environment.filters |= {"typeset": typeset, "plain": plain, "told": told}
     return environment.get_template("report.html.j2").render(
         version=version,
+        dated=commit_date() if version else "",
         formulas=outline["formulas"],
         verdicts=of_claims.VERDICTS,
         tally=tallied,
         no_sentences="" if tallied is None else of_claims.no_sentences(tallied),
+        short=[entry["text"] for entry in findings(claims, orderings, ranks, [outline["short"]]) if entry["as_written"]],
         findings=findings(claims, orderings, ranks, outline["findings"]),
-        names={row["claim"]: row["brief"] for row in reversed(rows or [])},
+        names={row["anchor"]: row["brief"] for row in rows or []},
         chapters=None if decided is None else of_claims.chapters(decided, outline["chapters"]),
         counterexamples=of_claims.counterexamples(COUNTEREXAMPLES, outline["sides"]),
         drawings={key: _drawn(key) for key in DRAWINGS},
@@ -166,7 +168,7 @@ def _decided(
     entry: Mapping[str, Any] | None, claims: pd.DataFrame | None, orderings: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
     """Return the claims about a table or figure and its orderings on one data set, each with its verdict."""
-    entry = {"claims": [], "orderings": [], "dataset": "digits"} | dict(entry or {})
+    entry = {"claims": [], "orderings": [], "without": [], "dataset": "digits"} | dict(entry or {})
     verdicts = {} if claims is None else dict(zip(claims["id"], claims["verdict"], strict=True))
     return {
         "links": [{"id": identity, "verdict": verdicts[identity]} for identity in entry["claims"] if identity in verdicts],
@@ -174,7 +176,9 @@ def _decided(
         "ordered": [
             {"id": row["claim"], "anchor": row["anchor"], "verdict": row["verdict"]}
             for row in orderings or ()
-            if row["family"] in entry["orderings"] and row["dataset"] == entry["dataset"]
+            if row["family"] in entry["orderings"]
+            and row["dataset"] == entry["dataset"]
+            and row["claim"].removesuffix(".tuned") not in entry["without"]
         ],
     }
 

@@ -23,7 +23,7 @@ PANELS = {
     "embedding_distance": "the squared distance of the views' embeddings",
     "base_distance": "that of their bases",
     "loss": "the loss",
-    "embedding_std": "the standard deviation of Z",
+    "embedding_std": "the standard deviation of the embeddings before Eq. 7",
 }
 OURS = "ARB"
 TENTH = 0.1
@@ -181,7 +181,7 @@ def _brief(where: str, points: pd.DataFrame, column: str) -> str:
     )
     averaged = "" if column == "paper" else " (the ordering averages the last tenth of them)"
     return (
-        f"{where}, the standard deviation of Z is {ends} at the last iteration{averaged}; "
+        f"{where}, {PANELS['embedding_std']} is {ends} at the last iteration{averaged}; "
         f"of the distance of the bases at the beginning, {left} is left."
     )
 

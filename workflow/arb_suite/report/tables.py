@@ -17,7 +17,7 @@ METRICS = {
     "linear_top5": "linear top-5",
     "knn5_top1": "kNN top-1",
     "knn5_top5": "kNN top-5",
-    "embedding_std": "standard deviation of Z",
+    "embedding_std": "standard deviation of the embeddings before Eq. 7",
 }
 SEVERAL = 3  # rows that share a remark, from which on it is said once
 IDENTITY = {"method": "method", "variant": "variant", "setting": "setting", "proj_dim": "d", "pretrain_epochs": "epochs"}
