@@ -1,7 +1,9 @@
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -75,7 +77,8 @@ def orderings():
 @pytest.fixture(scope="session")
 def plan_of_report(read_config):
     """The plan as the job of the report receives it."""
-    with pytest.MonkeyPatch.context() as patch:
+    # A plan sets variables of the environment; those of a session would stay for the tests of every file
+    with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         return json.loads(Plan(read_config()).report())
 
