@@ -52,7 +52,9 @@ def test_elsewhere_is_another_folder_environment_and_number_of_cores(tmp_path):
         assert scene.environment[name] == value
         assert f"{name}={value}" in hit
     scene.clone.arguments = ["--version"]
-    assert scene.start().wait() == 0  # with all of that
+    command = scene.start()
+    assert command.environment["GIT_CEILING_DIRECTORIES"] == str(tmp_path)
+    assert command.wait() == 0  # with all of that
 
 
 # --- how an outcome is told -----------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ DATA = ("digits", "glyphs", "cifar", "imagefolder", "generated")
 TRAINING = ("throughput", "plan", "tune", "train", "drift")
 TABLES = ("tables", "tuned", "embedded", "counterparts", "orderings", "spectra", "plots")
 JOBS = {job: f"arb_suite.{job}" for job in DATA + TRAINING + TABLES}
-JOBS |= {"audit": "arb_suite.audit.job", "faults": "arb_suite.faults.job", "report": "arb_suite.report.job"}
+JOBS |= {"audit": "arb_suite.audit.job", "faults": "arb_suite.faults.job", "hostile": "arb_suite.faults.hostile"}
+JOBS["report"] = "arb_suite.report.job"
 JOBS |= {"collapse": "proofs_checks.collapse", "cost": "proofs_checks.cost"}
 JOBS |= {job: f"proofs_checks.{job}.job" for job in ("properties", "search")}
 

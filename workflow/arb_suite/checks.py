@@ -1,8 +1,8 @@
 """What a configuration must fulfil before anything is started: the schemas, and what no schema can say."""
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 GREY = ("digits", "glyphs")  # whose images have one channel
+LARGEST = sys.float_info.max
+LONGEST = 500  # characters of what is wrong
 # What a schema's types are to the one who writes a YAML file
 KINDS = {
     "integer": "an integer",
@@ -51,8 +53,8 @@ def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
     # The standard takes 3.0 for an integer, and Python's yaml reads .nan and .inf as numbers.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
+            "integer": lambda _, value: _is_finite(value) and isinstance(value, int),
+            "number": lambda _, value: _is_finite(value),
         }
     )
     validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
@@ -60,6 +62,11 @@ def validate(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
     if error is not None:
         place = f"{where}{error.json_path.removeprefix('$')}".removeprefix(".") or "top level"
         raise UserError(f"configuration: {place}: {_in_words(error)}")
+
+
+def _is_finite(value: Any) -> bool:
+    """Tell whether a value is a number that a float can hold; bounds are not looked at for any other."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _in_words(error: Any) -> str:  # a ValidationError, whose types allow all that it has to be unset
@@ -74,8 +81,10 @@ def _in_words(error: Any) -> str:  # a ValidationError, whose types allow all th
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{', '.join(missing)} is required, but not given"
+    if error.validator == "pattern" and "description" in error.schema:
+        return f"{error.instance!r:.200} is given, but it has to be {error.schema['description']}"
     message: str = error.message
-    return message
+    return message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 Imports no torch, so that the workflow can be planned in a moment.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -155,8 +156,8 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
         known |= {*with_variations(dataset, config[dataset]), *tuned_runs(dataset, config[dataset])}
     methods = f"{', '.join(known_methods())}, and the runs in workflow/config"
     wanted = set(listed_names(config["methods"], known, "method or run", methods)) if config["methods"] else None
-    if config["data_root"] is not None and not Path(config["data_root"]).is_dir():
-        raise UserError(f"data_root: there is no folder {config['data_root']!r}; give the folder that holds the data sets")
+    if config["data_root"] is not None and not os.path.isdir(config["data_root"]):
+        raise UserError(f"data_root: there is no folder {config['data_root']!r:.200}; give the folder that holds the data sets")
     for dataset in chosen:
         if dataset not in config:
             available = ", ".join(configured)
@@ -325,7 +326,7 @@ def listed_names(text: str, known: Iterable[str], what: str, listed: str = "") -
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise UserError(f"unknown {what} {name!r}{did_you_mean(name, sorted(known))}; {listed}")
+            raise UserError(f"unknown {what} {name!r:.200}{did_you_mean(name, sorted(known))}; {listed}")
     if not names:
         raise UserError(f"no {what} given; {listed}")
     return list(dict.fromkeys(names))

@@ -297,6 +297,10 @@ class Plan:
         runs = {run.name: {"training": run.training, "score_on": run.evaluation["score_on"]} for run in self._evaluated_along()}
         return _json({"runs": runs, "code": [code_version("arb_suite.drift"), self.theory()]})
 
+    def whole(self) -> str:
+        """Return the configuration as JSON."""
+        return _json(self.config)
+
     def _entry(self, run: Run) -> dict[str, Any]:
         data, score_on = self.config[run.dataset]["data"], run.evaluation["score_on"]
         n_eval = data["sources"][score_on]

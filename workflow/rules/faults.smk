@@ -16,3 +16,20 @@ rule faults:
         short=lambda wildcards: "--short" if wildcards.form else "",
     shell:
         "exec python -m arb_suite faults {params.short} --cores {threads} --kept results/faults --out {output:q} --log {log:q}"
+
+
+# How hostile values of every key of the configuration are answered
+rule hostile:
+    output:
+        "results/hostile.csv",
+    log:
+        "results/logs/hostile.log",
+    benchmark:
+        "results/benchmarks/hostile.tsv"
+    conda:
+        "../envs/suite.yaml"
+    threads: 1
+    params:
+        config=packed(PLAN.whole()),
+    shell:
+        "exec python -m arb_suite hostile --config {params.config:q} --out {output:q} --log {log:q}"

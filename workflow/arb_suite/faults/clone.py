@@ -57,11 +57,14 @@ class Command:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ARB_SUITE", "PYTHONPATH"))
         }
+        # Git would find a repository around the clone, though not from a small disk of its own, and its version is recorded
+        inherited["GIT_CEILING_DIRECTORIES"] = str(clone.folder.parent)
+        self.environment = inherited | dict(environment or {})
         with self.printed_to.open("wb") as output:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "snakemake", "--cores", str(clone.cores), TARGET, *arguments],
                 cwd=clone.folder,
-                env=inherited | dict(environment or {}),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

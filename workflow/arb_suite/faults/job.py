@@ -27,8 +27,8 @@ SEED = 20220619
 # A job of half a minute whose training has states to go on from: two seeds of one method, on few digits
 SMALL = "digits: {fit_on: [train], data: {sources: {train: 300, validation: 1397, test: 100}}}\n"
 EPOCHS, OTHER_EPOCHS = 12, 2
-SHORT = ("kill02", "disk4", "bit3", "other7")
 SURVIVED = "survived"
+SHORT = ("kill02", "disk4", "bit3", "other7")
 COLUMNS = ["case", "fault", "seed", "moment", "hit", "first", "second", "third", "same_bytes", "orphans", "finished_work_lost"]
 COLUMNS += ["seconds", "verdict"]
 
