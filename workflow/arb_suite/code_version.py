@@ -41,19 +41,19 @@ def code_version(*modules: str) -> str:
 
 def commit() -> str:
     """Return what git calls the clone that one stands in, or nothing if it is none."""
-    try:
-        described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""  # not a clone, or no git
-    return described.stdout.strip()
+    return _told_by_git("describe", "--always", "--dirty")
 
 
 def commit_date() -> str:
     """Return the day of the last commit of the clone that one stands in, or nothing if it is none."""
+    return _told_by_git("show", "-s", "--format=%cs", "HEAD")
+
+
+def _told_by_git(*arguments: str) -> str:
     try:
-        told = subprocess.run(["git", "show", "-s", "--format=%cs", "HEAD"], capture_output=True, text=True, check=True)
+        told = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return ""  # not a clone, or no git
     return told.stdout.strip()
 
 

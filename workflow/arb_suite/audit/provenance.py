@@ -171,11 +171,11 @@ def baselines_are_as_published(printed: Printed) -> Finding:
     protocols = Counter(_protocols(source.same) for source in equal)
     counted = listed(f"{count} {protocol}" for protocol, count in protocols.items()) or "none"
     values = [len({value(row) for row in _published(printed, source.cell)}) for source in foreign]
-    of_others = listed(
+    equalities = (
         f"{_name(s.cell)} {number(s.cell)} = {_named(s.others)}, of {count} values there"
         for s, count in zip(foreign, values, strict=True)
     )
-    of_others = of_others or "none"
+    of_others = listed(equalities) or "none"
     widest = _widest(baseline_cells(printed))
     narrow = [source for source in neither if id(source.cell) not in widest]
     apart = [(s.gap, s.cell, s.nearest) for s in neither if s.gap is not None and s.nearest is not None and s not in narrow]
